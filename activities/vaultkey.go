@@ -1,0 +1,80 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// agentName is what the proxy's reports group billing runs under.
+const agentName = "billing"
+
+// chargeEndpoint is all that the run's vault key may call.
+const chargeEndpoint = "POST /v1/payment_intents"
+
+// IssueInput asks for a run's vault key.
+type IssueInput struct {
+	RootWorkflowID string    `json:"root_workflow_id"`
+	RunLabel       string    `json:"run_label"`
+	Phase          string    `json:"phase"` // tells apart the keys of one run
+	BudgetUSD      money.USD `json:"budget_usd"`
+	// PerChargeCapUSD bounds each single call; zero: no such bound.
+	PerChargeCapUSD money.USD     `json:"per_charge_cap_usd,omitempty"`
+	TTL             time.Duration `json:"ttl"`
+}
+
+// IssuedKey is a vault key and what it is called in reports.
+type IssuedKey struct {
+	VaultKey  string    `json:"vault_key"`
+	KeyID     string    `json:"key_id"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// IssueVaultKey issues the key of a run's phase. A retry gets the same key: its
+// identity is the root workflow and the phase, never the attempt.
+func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKey, error) {
+	// Totals and no daily cap: a run that crosses midnight UTC would otherwise
+	// have its budget a second time. The run cap besides the key's own makes a
+	// later key of the same run draw on the same money.
+	req := client.IssueRequest{
+		Vendor:           "stripe",
+		AllowedEndpoints: []string{chargeEndpoint},
+		ExpiresIn:        in.TTL.String(),
+		AgentRunLabel:    in.RunLabel,
+		Phase:            in.Phase,
+		TotalUSDCap:      &in.BudgetUSD,
+		RunUSDCap:        &in.BudgetUSD,
+		AgentName:        agentName,
+	}
+	if in.PerChargeCapUSD > 0 {
+		req.PerCallUSDCap = &in.PerChargeCapUSD
+	}
+	key, err := a.control.Issue(ctx, req, in.RootWorkflowID+"/"+in.Phase)
+	if err != nil {
+		return IssuedKey{}, controlError(err)
+	}
+	return IssuedKey(key), nil
+}
+
+// RevokeInput names a key.
+type RevokeInput struct {
+	KeyID string `json:"key_id"`
+}
+
+// RevokeResult is what was still in flight when the key was revoked.
+type RevokeResult struct {
+	InFlight int `json:"in_flight"`
+	Unknown  int `json:"unknown"`
+}
+
+// RevokeVaultKey revokes one key; revoking it again changes nothing. It revokes
+// by key and not by run, since closing the run would also bar a later key of it.
+func (a *Activities) RevokeVaultKey(ctx context.Context, in RevokeInput) (RevokeResult, error) {
+	out, err := a.control.Revoke(ctx, in.KeyID)
+	if err != nil {
+		return RevokeResult{}, controlError(err)
+	}
+	return RevokeResult{InFlight: out.InFlight, Unknown: out.UnknownCalls}, nil
+}

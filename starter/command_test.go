@@ -1,0 +1,146 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const listHeader = "customer,payment_method,amount_cents,currency\n"
+
+func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
+	t.Parallel()
+
+	good := "run --plan pro --period 2026-11 --generate 3 --budget-usd 500"
+	without := func(flag string) string {
+		before, after, _ := strings.Cut(good, flag+" ")
+		_, rest, _ := strings.Cut(after, " ")
+		return before + rest
+	}
+	for name, test := range map[string]struct {
+		args string
+		list string // replaces --generate by --customers and a file of this content
+		want string // LIST is the file's path
+	}{
+		"a command that does not exist": {
+			args: "bill", want: `"bill" is not a command or an argument of 'starter'; see 'starter --help'`},
+		"a flag that does not exist": {
+			args: good + " --budget 5", want: "unknown flag: --budget; see 'starter run --help'"},
+		"an argument that run does not take": {
+			args: good + " now", want: `"now" is not a command or an argument of 'starter run'; see 'starter run --help'`},
+		"no plan": {
+			args: without("--plan"), want: "which plan? give --plan, such as --plan pro"},
+		"a plan that cannot be part of an ID": {
+			args: good + " --plan Pro/1", want: `plan "Pro/1" may have only a-z, 0-9 and inner hyphens`},
+		"no period": {
+			args: without("--period"), want: "which month? give --period, such as --period 2026-11"},
+		"a period that is not a month": {
+			args: good + " --period 2026-13", want: `period "2026-13" must be a month such as 2026-11`},
+		"no budget": {
+			args: without("--budget-usd"), want: "how much may the run spend? give --budget-usd, such as --budget-usd 500"},
+		"a budget that is not a number": {
+			args: good + " --budget-usd lots", want: `--budget-usd: "lots" is not an amount of dollars: write digits with at most one decimal point, such as 499.99`},
+		"a negative budget": {
+			args: good + " --budget-usd -5", want: `--budget-usd: "-5" is not an amount of dollars: write digits with at most one decimal point, such as 499.99`},
+		"a budget of zero": {
+			args: good + " --budget-usd 0.00", want: "--budget-usd is zero: nothing could be charged; give an amount of dollars such as 500"},
+		"a budget that does not fit": {
+			args: good + " --budget-usd 99999999999999", want: `--budget-usd: "99999999999999" is too large: at most 9223372036854 dollars`},
+		"a cap per charge of zero": {
+			args: good + " --per-charge-cap-usd 0", want: "--per-charge-cap-usd is zero: nothing could be charged; give an amount of dollars such as 500"},
+		"a duration without a unit": {
+			args: good + " --key-ttl 2", want: `invalid argument "2" for "--key-ttl" flag: time: missing unit in duration "2"; see 'starter run --help'`},
+		"a duration of zero": {
+			args: good + " --key-ttl 0s", want: "--key-ttl is 0s: it must be at least 1s, such as 2h or 90s"},
+		"a window that no server would take": {
+			args: good + " --window 2000", want: "--window is 2000: it must be from 1 to 1000"},
+		"an empty batch": {
+			args: good + " --batch-size 0", want: "--batch-size is 0: it must be from 1 to 2000"},
+		"no batches at all": {
+			args: good + " --parallelism -1", want: "--parallelism is -1: it must be from 1 to 100"},
+		"nobody to charge": {
+			args: without("--generate"), want: "whom to charge? give --customers FILE, or --generate N for a made-up list"},
+		"two lists": {
+			args: good + " --customers a.csv", want: "give --customers or --generate, not both"},
+		"a made-up list that is too long": {
+			args: good + " --generate 1000001", want: "--generate is 1000001: it must be from 1 to 1000000"},
+		"a list that is not there": {
+			args: without("--generate") + " --customers no/such.csv", want: "there is no customer list no/such.csv: check --customers"},
+		"a list without a column": {
+			args: without("--generate"), list: "customer,amount_cents,currency\n", want: "LIST:1: "},
+		"a charge of nothing": {
+			args: without("--generate"), list: listHeader + "cus_1,pm_1,500,usd\ncus_2,pm_1,0,usd\n", want: "LIST:3: "},
+		"a negative charge": {
+			args: without("--generate"), list: listHeader + "cus_1,pm_1,-500,usd\n", want: "LIST:2: "},
+		"a charge above the vendor's maximum": {
+			args: without("--generate"), list: listHeader + "cus_1,pm_1,100000000,usd\n", want: "LIST:2: "},
+		"a currency that is not known": {
+			args: without("--generate"), list: listHeader + "cus_1,pm_1,500,eur\n", want: "LIST:2: "},
+		"a customer twice": {
+			args: without("--generate"), list: listHeader + "cus_1,pm_1,500,usd\ncus_1,pm_2,700,usd\n", want: "LIST:3: "},
+		"a list of nobody": {
+			args: without("--generate"), list: listHeader, want: "LIST"},
+		"status of no run": {
+			args: "status", want: "which run? name it by --plan and --period, or by its workflow ID such as billing-pro-2026-11"},
+		"status of a plan without a period": {
+			args: "status --plan pro", want: "which month? give --period, such as --period 2026-11"},
+		"status of a run named twice": {
+			args: "status billing-pro-2026-11 --plan pro --period 2026-11", want: "name the run once: by its workflow ID, or by --plan and --period"},
+		"status of two runs": {
+			args: "status a b", want: `"b" is one argument too many; see 'starter status --help'`},
+		"revoke of no run": {
+			args: "revoke", want: "which run? name it by --plan and --period, or by its workflow ID such as billing-pro-2026-11"},
+		"report of a run named twice": {
+			args: "report billing-pro-2026-11 --run-label x", want: "name the run once: by --run-label, by its workflow ID, or by --plan and --period"},
+		"audit in two formats": {
+			args: "audit --json --ndjson", want: "give --json or --ndjson, not both"},
+		"audit of fewer than no rows": {
+			args: "audit --limit -1", want: "--limit must not be negative; zero means all rows"},
+		"a control URL that is not one": {
+			args: "keys --control-url proxy:8788 --admin-key-file ADMINKEY", want: "the vault proxy's control URL must look like http://127.0.0.1:8787"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			args := strings.Fields(test.args)
+			list := filepath.Join(b.dir, "list.csv")
+			if test.list != "" {
+				args = append(args, "--customers", b.file(t, "list.csv", test.list))
+			}
+			for i := range args {
+				if args[i] == "ADMINKEY" {
+					args[i] = b.file(t, "admin.key", "admin_test\n")
+				}
+			}
+
+			code := b.run(t.Context(), args)
+
+			require.Equal(t, exitUsage, code, b.stderr.String())
+			want := "starter: " + strings.ReplaceAll(test.want, "LIST", list)
+			if test.list != "" {
+				require.Contains(t, b.errorLine(t), want)
+				require.Greater(t, len(b.errorLine(t)), len(want)+10, "the line names the place but not the problem")
+			} else {
+				require.Equal(t, want, b.errorLine(t))
+			}
+			require.Empty(t, b.stdout.String())
+		})
+	}
+}
+
+func TestStarter_ShowsItsCommandsWhenAskedForNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Equal(t, exitOK, b.run(t.Context(), []string{}))
+	for _, command := range []string{"run", "status", "revoke", "report", "keys", "audit"} {
+		require.Regexp(t, `(?m)^  `+command+` `, b.stdout.String())
+	}
+	require.Empty(t, b.stderr.String())
+}
+
+func TestOneLine_JoinsTheLinesOfAnError(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "toml: line 3; expected a value", oneLine("toml: line 3\r\nexpected a value\n"))
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+// request is what a person asked for on the command line, as it was typed.
+type request struct {
+	target        target
+	customers     string
+	generate      int
+	seed          int64
+	budget        string
+	perChargeCap  string
+	keyTTL        time.Duration
+	chargeTimeout time.Duration
+	settleTimeout time.Duration
+	window        int
+	batchSize     int
+	parallelism   int
+	duplicates    bool
+}
+
+func (r *request) bind(set *pflag.FlagSet) {
+	r.target.bind(set)
+	set.StringVar(&r.customers, "customers", "", "file of customers, CSV or JSON lines; the worker must be able to read it too")
+	set.IntVar(&r.generate, "generate", 0, "make up this many customers instead, for demonstrations")
+	set.Int64Var(&r.seed, "seed", 1, "seed of the made-up customers; the same seed makes the same list")
+	set.StringVar(&r.budget, "budget-usd", "", "what the run may spend at most, in dollars, such as 500 or 499.99")
+	set.StringVar(&r.perChargeCap, "per-charge-cap-usd", "", "refuse single charges above this many dollars")
+	set.DurationVar(&r.keyTTL, "key-ttl", 2*time.Hour, "life of the run's vault key; when it ends, so does the spending")
+	set.DurationVar(&r.chargeTimeout, "charge-timeout", 10*time.Minute, "for all attempts at one charge together")
+	set.DurationVar(&r.settleTimeout, "settle-timeout", 5*time.Minute, "wait at the end for charges whose outcome is being proved")
+	set.IntVar(&r.window, "window", 64, "concurrent charges in one batch")
+	set.IntVar(&r.batchSize, "batch-size", 500, "customers in one batch, a child workflow")
+	set.IntVar(&r.parallelism, "parallelism", 2, "batches at once")
+	set.BoolVar(&r.duplicates, "allow-duplicates", false, "accept a customer on more than one line; each line is charged")
+}
+
+// input checks everything that can be checked without a server, the whole
+// customer list included: a wrong line is told before anything is started.
+func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
+	in := workflows.BillingInput{
+		Plan:          r.target.plan,
+		Period:        r.target.period,
+		KeyTTL:        r.keyTTL,
+		ChargeTimeout: r.chargeTimeout,
+		SettleTimeout: r.settleTimeout,
+		Window:        r.window,
+		BatchSize:     r.batchSize,
+		Parallelism:   r.parallelism,
+	}
+	if _, err := workflowID(r.target.plan, r.target.period); err != nil {
+		return in, err
+	}
+	var err error
+	if in.BudgetUSD, err = amount("--budget-usd", r.budget); err != nil {
+		return in, err
+	}
+	if r.perChargeCap != "" {
+		if in.PerChargeCapUSD, err = amount("--per-charge-cap-usd", r.perChargeCap); err != nil {
+			return in, err
+		}
+	}
+	if err := r.checkBounds(); err != nil {
+		return in, err
+	}
+	if in.Customers, err = r.source(); err != nil {
+		return in, err
+	}
+	in.Pinned, err = customerlist.Pin(ctx, in.Customers)
+	if err != nil {
+		return in, listFailure(r.customers, err)
+	}
+	if err := in.Validate(); err != nil {
+		return in, usage(err.Error())
+	}
+	return in, nil
+}
+
+func listFailure(path string, err error) error {
+	var unusable *customerlist.Error
+	switch {
+	case errors.As(err, &unusable):
+		return usage(unusable.Error())
+	case errors.Is(err, fs.ErrNotExist):
+		return usage(fmt.Sprintf("there is no customer list %s: check --customers", path))
+	case errors.Is(err, fs.ErrPermission):
+		return usage(fmt.Sprintf("the customer list %s may not be read: check its permissions", path))
+	}
+	return err
+}
+
+func (r *request) checkBounds() error {
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"--key-ttl", r.keyTTL}, {"--charge-timeout", r.chargeTimeout}, {"--settle-timeout", r.settleTimeout}} {
+		if d.value < time.Second {
+			return usage(fmt.Sprintf("%s is %s: it must be at least 1s, such as 2h or 90s", d.flag, d.value))
+		}
+	}
+	for _, n := range []struct {
+		flag       string
+		value, max int
+	}{
+		{"--window", r.window, workflows.MaxWindow},
+		{"--batch-size", r.batchSize, workflows.MaxBatchSize},
+		{"--parallelism", r.parallelism, workflows.MaxParallelism},
+	} {
+		if n.value < 1 || n.value > n.max {
+			return usage(fmt.Sprintf("%s is %d: it must be from 1 to %d", n.flag, n.value, n.max))
+		}
+	}
+	return nil
+}
+
+func (r *request) source() (customerlist.Source, error) {
+	src := customerlist.Source{AllowDuplicates: r.duplicates}
+	switch {
+	case r.customers != "" && r.generate != 0:
+		return src, usage("give --customers or --generate, not both")
+	case r.customers == "" && r.generate == 0:
+		return src, usage("whom to charge? give --customers FILE, or --generate N for a made-up list")
+	case r.generate < 0 || r.generate > customerlist.MaxCustomers:
+		return src, usage(fmt.Sprintf("--generate is %d: it must be from 1 to %d", r.generate, customerlist.MaxCustomers))
+	case r.generate > 0:
+		src.Generate, src.Seed = r.generate, r.seed
+		return src, nil
+	}
+	path, err := filepath.Abs(r.customers)
+	if err != nil {
+		return src, fmt.Errorf("find %s: %w", r.customers, err)
+	}
+	src.Path = path
+	return src, nil
+}
+
+func amount(flag, text string) (money.USD, error) {
+	if text == "" {
+		return 0, usage("how much may the run spend? give " + flag + ", such as " + flag + " 500")
+	}
+	usd, err := money.Parse(text)
+	if err != nil {
+		return 0, usage(flag + ": " + err.Error())
+	}
+	if usd == 0 {
+		return 0, usage(flag + " is zero: nothing could be charged; give an amount of dollars such as 500")
+	}
+	return usd, nil
+}

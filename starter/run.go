@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/tollgate/tollgate/worker/temporaldial"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	var req request
+	var wait, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "run --plan PLAN --period YYYY-MM (--customers FILE | --generate N) --budget-usd DOLLARS",
+		Short: "Start a billing run",
+		Long: "Start a billing run: every customer of the list is charged once, until the budget is used up.\n" +
+			"A plan is billed once for a period; starting it again exits with code 3.",
+		Example: "  starter run --plan pro --period 2026-11 --customers list.csv --budget-usd 500 --wait",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			in, err := req.input(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return p.bill(cmd.Context(), in, wait, asJSON)
+		},
+	}
+	req.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&wait, "wait", false, "show progress until the run has ended, then its summary")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the result as JSON")
+	return cmd
+}
+
+// bill starts the run and, if asked to, watches it to its end.
+func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJSON bool) error {
+	id, err := workflowID(in.Plan, in.Period)
+	if err != nil {
+		return err
+	}
+	connected, opts, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connected.Close()
+
+	run, err := connected.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       id,
+		TaskQueue:                                workflows.TaskQueue,
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            fmt.Sprintf("%s customers, budget %s", count(in.Pinned.Count), dollars(in.BudgetUSD)),
+	}, workflows.Billing, in)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return p.duplicate(ctx, connected, id)
+	}
+	if err != nil && ctx.Err() != nil {
+		return &exit{code: exitInterrupted, text: fmt.Sprintf("interrupted while %s was being started: 'starter status %s' tells whether it was", id, id)}
+	}
+	if err != nil {
+		return temporaldial.Refusal(opts, "start "+id, err)
+	}
+	p.announce(in, id)
+	if wait {
+		return p.watchToEnd(ctx, connected, run, asJSON)
+	}
+	label := workflows.RunLabel(opts.Namespace, id)
+	if asJSON {
+		return writeJSON(p.stdout, map[string]string{"workflow_id": id, "run_id": run.GetRunID(), "run_label": label})
+	}
+	_, err = fmt.Fprintf(p.stdout, "started %s; 'starter status %s' shows how far it is\n", id, id)
+	return err
+}
+
+// announce tells what was started; above all, that the budget will not reach
+// for everybody, which is easier to hear before than after.
+func (p *program) announce(in workflows.BillingInput, id string) {
+	customers := count(in.Pinned.Count) + " customers"
+	if in.Pinned.Count == 1 {
+		customers = "1 customer"
+	}
+	text := fmt.Sprintf("%s: %s, %s in all, budget %s", id, customers, dollars(in.Pinned.TotalUSD), dollars(in.BudgetUSD))
+	if in.Pinned.TotalUSD > in.BudgetUSD {
+		text += "\nthe budget does not cover them all: the run stops when it is used up"
+	}
+	_, _ = fmt.Fprintln(p.stderr, text)
+}
+
+// duplicate explains why nothing was started.
+func (p *program) duplicate(ctx context.Context, connected client.Client, id string) error {
+	state := "was already billed"
+	if described, err := connected.DescribeWorkflow(ctx, id, ""); err == nil {
+		state = "already ran and " + statusName(described.Status)
+		if described.WorkflowCloseTime != nil {
+			state += " at " + stamp(*described.WorkflowCloseTime)
+		}
+		if statusName(described.Status) == "running" {
+			state = "is already running since " + stamp(described.WorkflowStartTime)
+		}
+	}
+	return &exit{code: exitDuplicate, text: fmt.Sprintf("%s %s; nothing was started: a plan is billed once for a period ('starter status %s' shows the run)", id, state, id)}
+}
+
+// connect returns the client and what it was made of.
+func (p *program) connect(ctx context.Context) (client.Client, client.Options, error) {
+	opts, err := temporaldial.Options(temporaldial.Config{Env: p.env})
+	if err != nil {
+		return nil, opts, err
+	}
+	connected, err := p.dial(ctx, opts)
+	return connected, opts, err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

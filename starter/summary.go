@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+// writeSummary shows how a run ended: every customer under one outcome, what was
+// spent of the budget, and why it ended when it did.
+func writeSummary(out io.Writer, s workflows.Summary) error {
+	if _, err := fmt.Fprintf(out, "\n%s\n\n", s.WorkflowID); err != nil {
+		return err
+	}
+	if err := writeTables(out, outcomeTable(s), spendTable(s)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s.StopReason), keyEnd(s))
+	return err
+}
+
+func outcomeTable(s workflows.Summary) table.Writer {
+	t := newTable("outcome", "customers", "meaning")
+	alignRight(t, 2)
+	for _, row := range []struct {
+		outcome string
+		count   int
+		meaning string
+	}{
+		{"charged", s.Charged, "the vendor took the payment"},
+		{"declined", s.Declined, "the vendor refused the payment"},
+		{"cap denied", s.CapDenied, "the proxy refused: no room under a cap"},
+		{"not attempted", s.NotAttempted, "the run had stopped before"},
+		{"unknown", s.Unknown, "no proof of what the vendor did"},
+		{"failed", s.Failed, "without effect, and not a decline"},
+	} {
+		t.AppendRow(table.Row{row.outcome, count(row.count), row.meaning})
+	}
+	t.AppendFooter(table.Row{"customers", count(s.Customers)})
+	return t
+}
+
+func spendTable(s workflows.Summary) table.Writer {
+	t := newTable("budget", "usd", "meaning")
+	alignRight(t, 2)
+	settled := "what the ledger booked"
+	if !s.LedgerRead {
+		settled = "the run's own sum; the ledger was silent"
+	}
+	t.AppendRow(table.Row{"cap", dollars(s.CapUSD), "the run never spends more"})
+	t.AppendRow(table.Row{"settled", dollars(s.SettledUSD), settled})
+	if s.CommittedUSD != 0 {
+		t.AppendRow(table.Row{"committed", dollars(s.CommittedUSD), "certain, final amount still open"})
+	}
+	if s.UnknownUSD != 0 {
+		t.AppendRow(table.Row{"unknown", dollars(s.UnknownUSD), "held until there is proof"})
+	}
+	t.AppendFooter(table.Row{"left", dollars(s.CapUSD - s.SettledUSD - s.CommittedUSD - s.UnknownUSD)})
+	return t
+}
+
+// ending explains the stop reasons that a person is likely to meet; the others
+// are named as they are.
+func ending(reason string) string {
+	if reason == "" {
+		return "Every customer was attempted."
+	}
+	why := map[string]string{
+		activities.TypeCapExhausted:       "the budget had no room for the next charge",
+		activities.TypeKeyRevoked:         "its vault key was revoked",
+		activities.TypeKeyExpired:         "its vault key expired; --key-ttl was too short",
+		activities.TypeKeyUnknown:         "the proxy does not know its vault key; has the ledger been replaced?",
+		activities.TypeVendorCredentials:  "the vendor refused the proxy's secret",
+		activities.TypeEndpointNotAllowed: "its vault key does not allow the call",
+		workflows.StopCanceled:            "it was canceled",
+	}[reason]
+	if why == "" {
+		return "Stopped by " + reason + "."
+	}
+	return "Stopped by " + reason + ": " + why + "."
+}
+
+func keyEnd(s workflows.Summary) string {
+	if s.KeyRevoked {
+		return strings.TrimSpace("Its vault key " + s.KeyID + " is revoked.")
+	}
+	return "Its vault key " + s.KeyID + " could not be revoked and lives until it expires."
+}

@@ -1,0 +1,235 @@
+// Package client speaks to the control plane of a vault proxy: it issues,
+// reads and revokes vault keys and reads what the ledger knows of a run.
+//
+// Its types are the control plane's wire format; the proxy's handlers use the
+// same ones. The data plane needs no client of ours: it is spoken to with the
+// vendors' own SDKs, with the vault key in place of the vendor's secret.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what is read of one control-plane answer, in bytes.
+const maxAnswer = 16 << 20
+
+// Config says where the control plane is and who is asking.
+type Config struct {
+	BaseURL    string       // such as http://127.0.0.1:8787; required
+	AdminKey   string       // bearer token of the control plane; required
+	HTTPClient *http.Client // nil: a client with a 30 s timeout
+}
+
+// Client calls the control plane. It is safe for concurrent use.
+type Client struct {
+	base     string
+	adminKey string
+	http     *http.Client
+}
+
+// New checks the configuration; it does not call the proxy.
+func New(cfg Config) (*Client, error) {
+	u, err := url.Parse(cfg.BaseURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("the vault proxy's control URL must look like http://127.0.0.1:8787")
+	}
+	if cfg.AdminKey == "" {
+		return nil, errors.New("the vault proxy's admin key is empty: set TOLLGATE_ADMIN_KEY or name its file")
+	}
+	hc := cfg.HTTPClient
+	if hc == nil {
+		hc = &http.Client{Timeout: 30 * time.Second}
+	}
+	return &Client{base: strings.TrimRight(cfg.BaseURL, "/"), adminKey: cfg.AdminKey, http: hc}, nil
+}
+
+// Error is an answer of the control plane that is not a success.
+type Error struct {
+	Status     int           // HTTP status
+	Code       string        // such as run_revoked; empty if the answer was not the proxy's
+	Message    string        // one line that says what to do
+	RetryAfter time.Duration // zero if the proxy named none
+}
+
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("vault proxy: HTTP %d", e.Status)
+	}
+	return fmt.Sprintf("vault proxy: %s: %s", e.Code, e.Message)
+}
+
+// Temporary reports whether the same call may succeed later.
+func (e *Error) Temporary() bool {
+	return e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests || e.Status >= 500
+}
+
+// Issue returns the vault key of an issue identity: idempotencyKey, or if that is
+// empty the run label, vendor and phase. Asking again with the same policy
+// returns the same key; with another policy it fails with 409 policy_conflict,
+// after a revocation with 409 run_revoked.
+func (c *Client) Issue(ctx context.Context, req IssueRequest, idempotencyKey string) (IssuedKey, error) {
+	var out IssuedKey
+	header := http.Header{}
+	if idempotencyKey != "" {
+		header.Set("Idempotency-Key", idempotencyKey)
+	}
+	err := c.do(ctx, http.MethodPost, "/vault/keys", nil, header, req, &out)
+	return out, err
+}
+
+// Key returns the policy, state and use of one key. 404 key_not_found if there is none.
+func (c *Client) Key(ctx context.Context, keyID string) (Key, error) {
+	var out Key
+	err := c.do(ctx, http.MethodGet, "/vault/keys/"+url.PathEscape(keyID), nil, nil, nil, &out)
+	return out, err
+}
+
+// Keys lists keys, newest first; run narrows it to one run label if not empty.
+func (c *Client) Keys(ctx context.Context, run string) ([]Key, error) {
+	var out KeyList
+	err := c.do(ctx, http.MethodGet, "/vault/keys", query("agent_run_label", run), nil, nil, &out)
+	return out.Keys, err
+}
+
+// Revoke revokes one key; it is idempotent. 404 key_not_found if there is none.
+func (c *Client) Revoke(ctx context.Context, keyID string) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, http.MethodDelete, "/vault/keys/"+url.PathEscape(keyID), nil, nil, nil, &out)
+	return out, err
+}
+
+// RevokeRun revokes every key of a run and closes the run: no further key is
+// issued under it. 404 run_not_found if the label was never used.
+func (c *Client) RevokeRun(ctx context.Context, run string) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run), nil, nil, &out)
+	return out, err
+}
+
+// RunReport sums up one run: its budget, and its calls by outcome. 404 run_not_found
+// if the label was never used.
+func (c *Client) RunReport(ctx context.Context, run string) (RunReport, error) {
+	var out RunReportList
+	if err := c.do(ctx, http.MethodGet, "/vault/reports/runs", query("agent_run_label", run), nil, nil, &out); err != nil {
+		return RunReport{}, err
+	}
+	if len(out.Runs) != 1 {
+		return RunReport{}, &Error{Status: http.StatusNotFound, Code: "run_not_found", Message: "no key was ever issued for this run label"}
+	}
+	return out.Runs[0], nil
+}
+
+// Calls returns one page of the ledger's calls, oldest first.
+func (c *Client) Calls(ctx context.Context, q CallQuery) (CallPage, error) {
+	v := query("agent_run_label", q.Run, "state", q.State, "idempotency_key", q.IdempotencyKey, "cursor", q.Cursor)
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	var out CallPage
+	err := c.do(ctx, http.MethodGet, "/vault/calls", v, nil, nil, &out)
+	return out, err
+}
+
+// Audit returns one page of the audit log, oldest first.
+func (c *Client) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
+	v := query("agent_run_label", q.Run, "key_id", q.KeyID, "vendor", q.Vendor, "verdict", q.Verdict, "cursor", q.Cursor)
+	if !q.Since.IsZero() {
+		v.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if !q.Until.IsZero() {
+		v.Set("until", q.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	var out AuditPage
+	err := c.do(ctx, http.MethodGet, "/vault/audit", v, nil, nil, &out)
+	return out, err
+}
+
+// Ready reports whether the proxy can take calls.
+func (c *Client) Ready(ctx context.Context) error {
+	return c.do(ctx, http.MethodGet, "/readyz", nil, nil, nil, nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, header http.Header, in, out any) error {
+	target := c.base + path
+	if len(q) > 0 {
+		target += "?" + q.Encode()
+	}
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return fmt.Errorf("build request: %w", err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+c.adminKey)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("reach the vault proxy at %s: %w", c.base, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("read the vault proxy's answer: %w", err)
+	}
+	if len(answer) > maxAnswer {
+		return errors.New("read the vault proxy's answer: it is too large; ask for a smaller page")
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return answerError(res, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("decode the vault proxy's answer: %w", err)
+	}
+	return nil
+}
+
+func answerError(res *http.Response, answer []byte) error {
+	var body struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	// An answer that is not ours (a gateway's page, say) must not end up in an error text.
+	_ = json.Unmarshal(answer, &body)
+	e := &Error{Status: res.StatusCode, Code: body.Code, Message: body.Message}
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
+}
+
+func query(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v
+}

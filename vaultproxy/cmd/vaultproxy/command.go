@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
+	"github.com/tollgate/tollgate/vaultproxy/serve"
+)
+
+// drainTime is how long calls in flight may take to end after a stop signal:
+// longer than a send to a vendor.
+const drainTime = 40 * time.Second
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "vaultproxy",
+		Short:         "Bounded vendor spend: a proxy that holds the price before it sends the call",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+	}
+	root.AddCommand(serveCommand(), healthCommand(), verifyCommand())
+	return root
+}
+
+func serveCommand() *cobra.Command {
+	var (
+		cfg    serve.Config
+		format string
+		level  slog.Level
+	)
+	cmd := &cobra.Command{
+		Use: "serve", Short: "run the proxy until it is told to stop", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(cmd.ErrOrStderr(), format, level)
+			if err != nil {
+				return err
+			}
+			cfg.Logger = log
+			return run(cmd.Context(), cfg, cmd.OutOrStdout())
+		},
+	}
+	serve.Bind(cmd.Flags(), &cfg)
+	cmd.Flags().StringVar(&format, "log-format", "json", "json or text")
+	cmd.Flags().TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	return cmd
+}
+
+func newLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return nil, errors.New("--log-format must be json or text")
+}
+
+func run(ctx context.Context, cfg serve.Config, out io.Writer) error {
+	server, err := serve.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "vaultproxy ready: data plane %s, control plane %s\n", server.DataURL(), server.ControlURL())
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-server.Err():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	return errors.Join(failed, server.Close(drain))
+}
+
+func healthCommand() *cobra.Command {
+	var url string
+	cmd := &cobra.Command{
+		Use: "health", Short: "ask a proxy whether it is ready; for container health checks", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+			if err != nil {
+				return fmt.Errorf("--url: %w", err)
+			}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = res.Body.Close() }()
+			if res.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s answers %s", url, res.Status)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&url, "url", "http://"+serve.DefaultAddr+"/readyz", "the proxy's readiness page")
+	return cmd
+}
+
+func verifyCommand() *cobra.Command {
+	var stateDir string
+	cmd := &cobra.Command{
+		Use: "verify", Short: "recompute every budget from its calls and compare; stop the proxy first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: serve.LedgerPath(stateDir)})
+			if err != nil {
+				return err
+			}
+			lines, err := store.Verify(cmd.Context())
+			if err = errors.Join(err, store.Close()); err != nil {
+				return err
+			}
+			for _, line := range lines {
+				_, _ = fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
+			if len(lines) > 0 {
+				return fmt.Errorf("%d differences between budgets and calls", len(lines))
+			}
+			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "every budget equals the sum over its calls")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&stateDir, "state-dir", ".tollgate", "folder of the ledger")
+	return cmd
+}

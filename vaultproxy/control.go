@@ -1,0 +1,135 @@
+package vaultproxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+)
+
+const (
+	// minAdminKey keeps a guessable admin key from being used.
+	minAdminKey = 16
+	// maxControlBody bounds a control-plane request, in bytes.
+	maxControlBody = 64 << 10
+)
+
+// Control returns the control plane: keys, audit, reports, health. Everything
+// but health wants the admin key.
+func (p *Proxy) Control() http.Handler {
+	mux := http.NewServeMux()
+	admin := func(pattern string, h func(*http.Request) reply) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			answer := p.adminOnly(r, h)
+			answer.set("Cache-Control", "no-store")
+			answer.write(w)
+		})
+	}
+	admin("POST /vault/keys", p.issueKey)
+	admin("GET /vault/keys", p.listKeys)
+	admin("GET /vault/keys/{key_id}", p.showKey)
+	admin("DELETE /vault/keys/{key_id}", p.revokeKey)
+	admin("DELETE /vault/keys", p.closeRun)
+	admin("GET /vault/audit", p.showAudit)
+	admin("GET /vault/calls", p.listCalls)
+	admin("GET /vault/reports/runs", p.reportRuns)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer := jsonReply(http.StatusOK, map[string]string{"status": "ok"})
+		answer.write(w)
+	})
+	mux.HandleFunc("GET /readyz", p.ready)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		answer := fail(http.StatusNotFound, "not_found", "the control plane has no such path or method; see /vault/keys")
+		answer.write(w)
+	})
+	return mux
+}
+
+// Combined serves both planes on one listener: /vault/, /healthz and /readyz
+// are the control plane, everything else is a vendor.
+func (p *Proxy) Combined() http.Handler {
+	control, data := p.Control(), p.Data()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/healthz", path == "/readyz", path == "/vault", strings.HasPrefix(path, "/vault/"):
+			control.ServeHTTP(w, r)
+		default:
+			data.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (p *Proxy) adminOnly(r *http.Request, h func(*http.Request) reply) reply {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
+	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], p.adminHash[:]) != 1 {
+		return fail(http.StatusUnauthorized, "admin_key_invalid",
+			"the control plane wants the proxy's admin key as the bearer; a vault key does not open it")
+	}
+	return h(r)
+}
+
+// ready reports whether the ledger answers.
+func (p *Proxy) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	answer := jsonReply(http.StatusOK, map[string]string{"status": "ready", "ledger": p.store.LedgerID()})
+	if _, err := p.store.Due(ctx, 1); err != nil {
+		answer = fail(http.StatusServiceUnavailable, string(LedgerUnavailable), "the ledger does not answer")
+	}
+	select {
+	case <-p.draining:
+		answer = fail(http.StatusServiceUnavailable, string(Overloaded), "shutting down")
+	default:
+	}
+	answer.write(w)
+}
+
+func fail(status int, code, message string) reply {
+	return jsonReply(status, map[string]string{"code": code, "message": message})
+}
+
+// failed maps a store's error to an answer.
+func (p *Proxy) failed(err error) reply {
+	switch {
+	case errors.Is(err, ledger.ErrPolicyConflict):
+		return fail(http.StatusConflict, "policy_conflict",
+			"a key was issued for this identity with another policy, or the run's cap is fixed at another amount; ask with the same policy, or under another phase or label")
+	case errors.Is(err, ledger.ErrRunRevoked):
+		return fail(http.StatusConflict, "run_revoked", "the key of this identity was revoked; a new run needs a new label")
+	case errors.Is(err, ledger.ErrRunClosed):
+		return fail(http.StatusConflict, "run_closed", "this run was closed; a new run needs a new label")
+	case errors.Is(err, ledger.ErrNotFound):
+		return fail(http.StatusNotFound, "not_found", "the ledger has no such key or run")
+	default:
+		p.log.Error("control plane: ledger failed", "error", err)
+		answer := fail(http.StatusServiceUnavailable, string(LedgerUnavailable), "the ledger cannot answer now; try again")
+		answer.set("Retry-After", "1")
+		return answer
+	}
+}
+
+// decode reads a JSON object strictly: an unknown field is an error, since it
+// may be a cap that was misspelt.
+func decode(r *http.Request, into any) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxControlBody+1))
+	if err != nil || len(body) > maxControlBody {
+		return errors.New("the body is larger than 64 KiB or broke off")
+	}
+	dec := json.NewDecoder(strings.NewReader(string(body)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return errors.New("the body is not the JSON object that is wanted: " + err.Error())
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON object")
+	}
+	return nil
+}

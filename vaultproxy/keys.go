@@ -1,0 +1,124 @@
+package vaultproxy
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+)
+
+// maxListedKeys bounds GET /vault/keys; narrow it by agent_run_label.
+const maxListedKeys = 200
+
+func (p *Proxy) listKeys(r *http.Request) reply {
+	q := r.URL.Query()
+	keys, err := p.store.Keys(r.Context(), ledger.KeyFilter{
+		Run: q.Get("agent_run_label"), Tenant: q.Get("tenant"), Limit: maxListedKeys,
+	})
+	if err != nil {
+		return p.failed(err)
+	}
+	list := client.KeyList{Keys: make([]client.Key, 0, len(keys))}
+	for _, k := range keys {
+		view, err := p.keyView(r.Context(), k)
+		if err != nil {
+			return p.failed(err)
+		}
+		list.Keys = append(list.Keys, view)
+	}
+	return jsonReply(http.StatusOK, list)
+}
+
+func (p *Proxy) showKey(r *http.Request) reply {
+	k, err := p.store.Key(r.Context(), r.PathValue("key_id"))
+	if err != nil {
+		return p.failed(err)
+	}
+	view, err := p.keyView(r.Context(), k)
+	if err != nil {
+		return p.failed(err)
+	}
+	return jsonReply(http.StatusOK, view)
+}
+
+// keyView tells everything of a key but its token.
+func (p *Proxy) keyView(ctx context.Context, k ledger.Key) (client.Key, error) {
+	use, err := p.store.KeyUse(ctx, k.ID)
+	if err != nil {
+		return client.Key{}, err
+	}
+	now, err := p.store.Now(ctx)
+	if err != nil {
+		return client.Key{}, err
+	}
+	view := client.Key{
+		KeyID: k.ID, State: "live", Vendor: k.Vendor, AllowedEndpoints: k.Terms.AllowedEndpoints, AgentRunLabel: k.Run,
+		Phase: k.Phase, Tenant: k.Tenant, AgentName: k.AgentName, Generation: k.Generation, IssuedAt: k.IssuedAt,
+		ExpiresAt: k.ExpiresAt, PerCallUSDCap: k.Terms.PerCallCap, Calls: countsView(use.Counts),
+	}
+	switch {
+	case !k.RevokedAt.IsZero():
+		view.State, view.RevokedAt = "revoked", &k.RevokedAt
+	case k.RunClosed:
+		view.State = "revoked"
+	case !now.Before(k.ExpiresAt):
+		view.State = "expired"
+	}
+	for _, b := range use.Budgets {
+		view.Budgets = append(view.Budgets, budgetView(b))
+	}
+	return view, nil
+}
+
+func (p *Proxy) revokeKey(r *http.Request) reply {
+	got, err := p.store.RevokeKey(r.Context(), r.PathValue("key_id"))
+	return p.revoked(got, err, "")
+}
+
+// closeRun revokes all keys of a run and lets no further one be issued under it.
+func (p *Proxy) closeRun(r *http.Request) reply {
+	q := r.URL.Query()
+	run := q.Get("agent_run_label")
+	if run == "" {
+		return fail(http.StatusBadRequest, string(RequestInvalid), "name a key in the path, or a run by ?agent_run_label=")
+	}
+	got, err := p.store.CloseRun(r.Context(), q.Get("tenant"), run)
+	return p.revoked(got, err, run)
+}
+
+func (p *Proxy) revoked(got ledger.Revocation, err error, run string) reply {
+	if err != nil {
+		return p.failed(err)
+	}
+	p.log.Info("key", "verdict", ledger.VerdictRevoked, "key_ids", got.KeyIDs, "run", run, "in_flight", got.InFlight)
+	return jsonReply(http.StatusOK, client.Revocation{
+		KeyIDs: got.KeyIDs, AgentRunLabel: run, RevokedAt: got.At, InFlight: got.InFlight, InFlightUSD: got.InFlightUSD,
+		UnknownCalls: got.Unknown, UnknownUSD: got.UnknownUSD,
+	})
+}
+
+func budgetView(b ledger.Budget) client.Budget {
+	view := client.Budget{
+		Scope: b.Scope, Name: b.Name, Window: b.Window, CapUSD: b.Cap, SettledUSD: b.Settled, ReservedUSD: b.InFlight,
+		CommittedUSD: b.Committed, UnknownUSD: b.Unknown, RemainingUSD: b.Remaining(), OverrunUSD: b.Overrun,
+	}
+	if at := b.ResetsAt(); !at.IsZero() {
+		view.ResetsAt = &at
+	}
+	return view
+}
+
+func countsView(n ledger.Counts) client.CallCounts {
+	return client.CallCounts{
+		InFlight: n.InFlight, Settled: n.Settled, Committed: n.Committed, Released: n.Released, Unknown: n.Unknown,
+	}
+}
+
+func timeView(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

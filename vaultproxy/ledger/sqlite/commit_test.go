@@ -1,0 +1,343 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+var errInjected = errors.New("injected")
+
+// loopBundle is a store whose commit loop can be held up, so that a test says
+// which operations share a commit.
+type loopBundle struct {
+	*Store
+	t   *testing.T
+	key ledger.Key
+}
+
+func setupLoop(t *testing.T) *loopBundle {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "ledger.db")})
+	require.NoError(t, err)
+	b := &loopBundle{Store: s, t: t}
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	limit := 100 * money.Dollar
+	b.key, _, err = s.Issue(t.Context(), ledger.KeySpec{
+		KeyID: "key_1", IssueID: "issue_1", Run: "run", Vendor: "stripe", Digest: "d", ExpiresIn: time.Hour,
+		Terms: ledger.Terms{TotalCap: &limit},
+	})
+	require.NoError(t, err)
+	return b
+}
+
+// hold keeps the commit loop busy until the returned function is called.
+// Whatever is queued meanwhile goes into one commit.
+func (b *loopBundle) hold() (release func()) {
+	b.t.Helper()
+	entered, gate := make(chan struct{}), make(chan struct{})
+	b.queue(func(*batch) error {
+		close(entered)
+		<-gate
+		return nil
+	})
+	<-entered
+	return func() { close(gate) }
+}
+
+func (b *loopBundle) queue(run func(*batch) error) *op {
+	o := &op{run: run, done: make(chan error, 1)}
+	b.ops <- o
+	return o
+}
+
+func (b *loopBundle) ask(id string, price money.USD) ledger.Reservation {
+	return ledger.Reservation{CallID: id, KeyID: b.key.ID, Vendor: "stripe", Price: price, Request: []byte("sealed")}
+}
+
+// queueReserve queues a reservation and lets its decision be read once it is done.
+func (b *loopBundle) queueReserve(id string, price money.USD) (*op, *error) {
+	decision := new(error)
+	return b.queue(func(batch *batch) (err error) {
+		_, *decision, err = batch.reserve(b.ask(id, price))
+		return err
+	}), decision
+}
+
+func (b *loopBundle) state(id string) ledger.State {
+	b.t.Helper()
+	c, err := b.Recall(b.t.Context(), id)
+	require.NoError(b.t, err)
+	return c.State
+}
+
+func (b *loopBundle) absent(id string) {
+	b.t.Helper()
+	_, err := b.Recall(b.t.Context(), id)
+	require.ErrorIs(b.t, err, ledger.ErrNotFound)
+}
+
+func (b *loopBundle) sound(want ledger.Budget) {
+	b.t.Helper()
+	lines, err := b.Verify(b.t.Context())
+	require.NoError(b.t, err)
+	require.Empty(b.t, lines)
+	use, err := b.KeyUse(b.t.Context(), b.key.ID)
+	require.NoError(b.t, err)
+	got := use.Budgets[0]
+	require.Equal(b.t, []money.USD{want.Settled, want.InFlight, want.Unknown}, []money.USD{got.Settled, got.InFlight, got.Unknown})
+}
+
+func TestCommit_L14_AnOperationThatFailsSpoilsOnlyItself(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	before, beforeDecision := b.queueReserve("before", money.Dollar)
+	spoilt := b.queue(func(batch *batch) error {
+		if _, _, err := batch.reserve(b.ask("spoilt", 10*money.Dollar)); err != nil {
+			return err
+		}
+		return errInjected
+	})
+	after, afterDecision := b.queueReserve("after", money.Dollar)
+	release()
+
+	require.NoError(t, <-before.done)
+	require.NoError(t, *beforeDecision)
+	err := <-spoilt.done
+	require.ErrorIs(t, err, ledger.ErrUnavailable)
+	require.ErrorIs(t, err, errInjected)
+	require.NoError(t, <-after.done)
+	require.NoError(t, *afterDecision)
+	require.Equal(t, ledger.Dispatched, b.state("before"))
+	require.Equal(t, ledger.Dispatched, b.state("after"))
+	b.absent("spoilt")
+	b.sound(ledger.Budget{InFlight: 2 * money.Dollar})
+}
+
+func TestCommit_L14_ABudgetThatCannotBeWrittenSpoilsOnlyWhoBrokeIt(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	good, decision := b.queueReserve("good", money.Dollar)
+	// The file's CHECK stands behind the code's own arithmetic.
+	bad := b.queue(func(batch *batch) error {
+		k, err := batch.key(b.key.ID)
+		if err != nil {
+			return err
+		}
+		rows, err := batch.budgetsOf(k, "")
+		if err != nil {
+			return err
+		}
+		return rows[0].put(ledger.Settled, 101*money.Dollar)
+	})
+	release()
+	require.NoError(t, <-good.done)
+	require.NoError(t, *decision)
+	require.ErrorIs(t, <-bad.done, ledger.ErrUnavailable)
+	b.sound(ledger.Budget{InFlight: money.Dollar})
+}
+
+func TestCommit_L1_ReservationsOfOneCommitSeeOneAnother(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	first, granted := b.queueReserve("first", 60*money.Dollar)
+	second, refused := b.queueReserve("second", 60*money.Dollar)
+	again, exists := b.queueReserve("first", 60*money.Dollar)
+	release()
+	require.NoError(t, <-first.done)
+	require.NoError(t, <-second.done)
+	require.NoError(t, <-again.done)
+	require.NoError(t, *granted)
+	var d *ledger.Denial
+	require.ErrorAs(t, *refused, &d)
+	require.Equal(t, ledger.CapContended, d.Reason)
+	var e *ledger.Exists
+	require.ErrorAs(t, *exists, &e)
+	b.sound(ledger.Budget{InFlight: 60 * money.Dollar})
+}
+
+func TestCommit_L9_ARevocationIsSeenByWhatFollowsItInTheSameCommit(t *testing.T) {
+	t.Parallel()
+	for name, revoke := range map[string]func(*loopBundle, context.Context) error{
+		"of the key": func(b *loopBundle, ctx context.Context) error { _, err := b.RevokeKey(ctx, b.key.ID); return err },
+		"of the run": func(b *loopBundle, ctx context.Context) error { _, err := b.CloseRun(ctx, "", "run"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setupLoop(t)
+			release := b.hold()
+			before, granted := b.queueReserve("before", money.Dollar)
+			revoked := make(chan error, 1)
+			go func() { revoked <- revoke(b, context.Background()) }()
+			b.untilQueued(2)
+			after, refused := b.queueReserve("after", money.Dollar)
+			release()
+			require.NoError(t, <-before.done)
+			require.NoError(t, *granted)
+			require.NoError(t, <-revoked)
+			require.NoError(t, <-after.done)
+			var d *ledger.Denial
+			require.ErrorAs(t, *refused, &d)
+			require.Equal(t, ledger.KeyRevoked, d.Reason)
+		})
+	}
+}
+
+// untilQueued waits until n operations stand in the queue of a loop that is held.
+func (b *loopBundle) untilQueued(n int) {
+	for len(b.ops) < n {
+		runtime.Gosched()
+	}
+}
+
+func TestWrite_L14_ACallerThatGaveUpIsNotRun(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	ctx, giveUp := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := b.Reserve(ctx, b.ask("given up", money.Dollar))
+		left <- err
+	}()
+	b.untilQueued(1)
+	giveUp()
+	err := <-left // while the loop still stands: nobody waits for what he gave up
+	require.ErrorIs(t, err, ledger.ErrUnavailable)
+	require.ErrorIs(t, err, context.Canceled)
+	release()
+	require.NoError(t, b.Record(t.Context(), ledger.AuditRow{}))
+	b.absent("given up")
+	b.sound(ledger.Budget{})
+}
+
+func TestWrite_L14_ACallerThatGivesUpTooLateLearnsTheResult(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	ctx, giveUp := context.WithCancel(t.Context())
+	err := b.write(ctx, func(batch *batch) error {
+		giveUp()
+		_, decision, err := batch.reserve(b.ask("begun", money.Dollar))
+		return errors.Join(decision, err)
+	})
+	require.NoError(t, err)
+	require.Equal(t, ledger.Dispatched, b.state("begun"))
+}
+
+func TestClose_AnswersEverythingThatIsQueued(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	s, err := Open(t.Context(), Config{Path: path})
+	require.NoError(t, err)
+	b := &loopBundle{Store: s, t: t}
+	release := b.hold()
+	const n = 3 * maxBatch
+	answers := make(chan error, n)
+	for i := range n {
+		go func() { answers <- b.Record(context.Background(), ledger.AuditRow{Code: fmt.Sprint(i)}) }()
+	}
+	b.untilQueued(n)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	<-s.quit
+	release()
+	for range n {
+		require.NoError(t, <-answers, "it was queued before the store was closed")
+	}
+	require.NoError(t, <-closed)
+	require.NoError(t, s.Close(), "closing again does nothing")
+
+	err = s.Record(t.Context(), ledger.AuditRow{})
+	require.ErrorIs(t, err, ledger.ErrUnavailable)
+	_, err = s.Recall(t.Context(), "c")
+	require.ErrorIs(t, err, ledger.ErrUnavailable)
+
+	again, err := Open(t.Context(), Config{Path: path})
+	require.NoError(t, err)
+	rows, err := again.Audit(t.Context(), ledger.AuditFilter{})
+	require.NoError(t, err)
+	require.Len(t, rows, n)
+	require.NoError(t, again.Close())
+}
+
+func TestCommit_L3_ACommitThatLandedWithoutAnAnswerIsInDoubt(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	reserved, _ := b.queueReserve("c", money.Dollar)
+	// The file has the commit, and the one who asked for it gets an error.
+	lost := b.queue(func(batch *batch) error {
+		if err := batch.flush(); err != nil {
+			return err
+		}
+		_, err := b.conn.ExecContext(context.Background(), "COMMIT")
+		return err
+	})
+	release()
+	require.ErrorIs(t, <-reserved.done, ledger.ErrUnavailable, "nothing may be sent on the strength of it")
+	require.ErrorIs(t, <-lost.done, ledger.ErrUnavailable)
+
+	_, err := b.Reserve(t.Context(), b.ask("c", money.Dollar))
+	var e *ledger.Exists
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, ledger.Unknown, e.Call.State)
+	require.Equal(t, "commit_in_doubt", e.Call.Reason)
+	require.Equal(t, ledger.Unknown, b.state("c"))
+	b.sound(ledger.Budget{Unknown: money.Dollar})
+	require.Empty(t, b.suspects)
+}
+
+func TestCommit_L3_ACommitThatDidNotLandLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	reserved, _ := b.queueReserve("c", money.Dollar)
+	lost := b.queue(func(batch *batch) error {
+		if err := batch.flush(); err != nil {
+			return err
+		}
+		_, err := b.conn.ExecContext(context.Background(), "ROLLBACK")
+		return err
+	})
+	release()
+	require.ErrorIs(t, <-reserved.done, ledger.ErrUnavailable)
+	require.ErrorIs(t, <-lost.done, ledger.ErrUnavailable)
+	b.absent("c")
+	_, err := b.Reserve(t.Context(), b.ask("c", money.Dollar))
+	require.NoError(t, err)
+	b.sound(ledger.Budget{InFlight: money.Dollar})
+	require.Empty(t, b.suspects)
+}
+
+func TestCommit_L3_SuspectsAreKeptUntilACommitHasLookedAtThem(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	b.queueReserve("c", money.Dollar)
+	lost := b.queue(func(batch *batch) error {
+		if err := batch.flush(); err != nil {
+			return err
+		}
+		_, err := b.conn.ExecContext(context.Background(), "COMMIT")
+		return err
+	})
+	release()
+	require.ErrorIs(t, <-lost.done, ledger.ErrUnavailable)
+	failing := b.queue(func(*batch) error { return errInjected })
+	require.ErrorIs(t, <-failing.done, errInjected)
+	require.Equal(t, ledger.Dispatched, b.state("c"), "what failed was rolled back, the doubt with it")
+	require.NoError(t, b.Record(t.Context(), ledger.AuditRow{}))
+	require.Equal(t, ledger.Unknown, b.state("c"))
+}

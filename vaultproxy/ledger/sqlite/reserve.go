@@ -1,0 +1,234 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// Reserve holds the price on every budget and records the send, in one commit.
+func (s *Store) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reserved, error) {
+	if r.Price < 0 {
+		return ledger.Reserved{}, errors.New("reserve: the price is negative")
+	}
+	var (
+		out      ledger.Reserved
+		decision error
+	)
+	err := s.write(ctx, func(b *batch) (err error) {
+		out, decision, err = b.reserve(r)
+		return err
+	})
+	if err != nil {
+		return ledger.Reserved{}, err
+	}
+	return out, decision
+}
+
+// reserve reads everything that gates a new effect inside the transaction:
+// nothing that was true a moment ago counts. A decision writes nothing.
+func (b *batch) reserve(r ledger.Reservation) (out ledger.Reserved, decision, err error) {
+	existing, found, err := b.find(r.CallID)
+	if err != nil {
+		return out, nil, err
+	}
+	if found && !reopens(existing, r) {
+		return out, &ledger.Exists{Call: existing}, nil
+	}
+	k, decision, err := b.liveKey(r.KeyID)
+	if decision != nil || err != nil {
+		return out, decision, err
+	}
+	if found && (existing.Run != k.Run || existing.Tenant != k.Tenant) {
+		return out, &ledger.Exists{Call: existing}, nil // it counts on its own run's budget, for good
+	}
+	give, decision, err := b.takeOver(r, k)
+	if decision != nil || err != nil {
+		return out, decision, err
+	}
+	day := b.now.Format(time.DateOnly)
+	rows, err := b.budgetsOf(k, day)
+	if err != nil {
+		return out, nil, err
+	}
+	// What is taken over stays held in full until the vendor says what came of it.
+	hold := r.Price
+	if give != nil {
+		hold = max(hold, give.call.Hold)
+	}
+	if d := deny(k, rows, r.Price, hold, give); d != nil {
+		return out, d, nil
+	}
+
+	if give != nil {
+		for _, row := range give.rows {
+			row.take(ledger.Committed, give.call.Hold)
+		}
+		if give.call.ID != r.CallID {
+			if err := b.retire(give.call, r.CallID); err != nil {
+				return out, nil, err
+			}
+		}
+	}
+	out.Remaining = money.Max
+	for _, row := range rows {
+		if err := row.put(ledger.Dispatched, hold); err != nil {
+			return out, nil, err
+		}
+		out.Remaining = min(out.Remaining, row.Remaining())
+	}
+	out.Call, err = b.dispatch(r, k, day, hold, existing, found, give != nil)
+	b.reserved = append(b.reserved, r.CallID)
+	return out, nil, err
+}
+
+// reopens reports whether a call that exists may be dispatched again: its
+// request is the same, and no send of it had or may still have an effect.
+func reopens(c ledger.Call, r ledger.Reservation) bool {
+	if c.Digest != r.Digest || c.Answered || c.Unproven != 0 {
+		return false
+	}
+	switch c.State {
+	case ledger.Released:
+		return c.Object == "" // what had an object had an effect, whoever holds its amount now
+	case ledger.Committed:
+		return r.TakeOver == c.ID && c.FirstSentAt.IsZero()
+	default:
+		return false
+	}
+}
+
+// liveKey reads the key and says whether it may cause a new effect now.
+func (b *batch) liveKey(keyID string) (*keyRow, error, error) {
+	k, err := b.key(keyID)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return nil, &ledger.Denial{Reason: ledger.KeyUnknown}, nil
+	case err != nil:
+		return nil, nil, err
+	case !k.RevokedAt.IsZero() || k.RunClosed:
+		return nil, &ledger.Denial{Reason: ledger.KeyRevoked}, nil
+	case !b.now.Before(k.ExpiresAt):
+		return nil, &ledger.Denial{Reason: ledger.KeyExpired}, nil
+	}
+	return k, nil, nil
+}
+
+// given is a committed hold that is about to pass to another call.
+type given struct {
+	call ledger.Call
+	rows []*budgetRow
+}
+
+func (b *batch) takeOver(r ledger.Reservation, k *keyRow) (*given, error, error) {
+	if r.TakeOver == "" {
+		return nil, nil, nil
+	}
+	from, found, err := b.find(r.TakeOver)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found || from.State != ledger.Committed || from.Vendor != r.Vendor || from.Object != r.Target || from.Run != k.Run || from.Tenant != k.Tenant {
+		return nil, ledger.ErrBookingMoved, nil
+	}
+	owner, err := b.key(from.KeyID)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := b.budgetsOf(owner, from.Day)
+	return &given{call: from, rows: rows}, nil, err
+}
+
+// on is what it frees on a budget by passing.
+func (g *given) on(row *budgetRow) money.USD {
+	if g == nil || !slices.Contains(g.rows, row) {
+		return 0
+	}
+	return g.call.Hold
+}
+
+// deny finds the budget in which the hold has no room. Exhausted goes before
+// contended: it is said when no call in flight could make room any more.
+func deny(k *keyRow, rows []*budgetRow, price, hold money.USD, give *given) *ledger.Denial {
+	if limit := k.Terms.PerCallCap; limit != nil && price > *limit {
+		return &ledger.Denial{
+			Reason: ledger.CapExhausted, Kind: ledger.BudgetPerCall, Price: price, Budget: ledger.Budget{Cap: *limit},
+		}
+	}
+	var contended *ledger.Denial
+	for _, row := range rows {
+		passed := give.on(row)
+		if price == 0 && passed == hold {
+			continue // cancelling must stay possible on a budget that is full
+		}
+		free := row.Cap - row.Settled - row.Committed - row.Unknown + passed
+		d := &ledger.Denial{
+			Reason: ledger.CapExhausted, Kind: row.Kind(), Price: price, Budget: row.Budget, ResetsAt: row.ResetsAt(),
+		}
+		switch {
+		case hold > free:
+			return d
+		case hold > free-row.InFlight && contended == nil:
+			d.Reason = ledger.CapContended
+			contended = d
+		}
+	}
+	return contended
+}
+
+// retire ends the call whose hold has passed on; its answer stays for replay.
+func (b *batch) retire(from ledger.Call, to string) error {
+	moved := from
+	moved.State, moved.Reason = ledger.Released, "taken_over"
+	moved.FinalAt, moved.Request = b.now, nil
+	if err := b.store(from.State, moved, false, 0); err != nil {
+		return err
+	}
+	return b.audit(auditOf(moved, ledger.AuditRow{Verdict: string(ledger.Released), Code: "taken_over:" + to, By: ledger.ByCaller}))
+}
+
+func (b *batch) dispatch(r ledger.Reservation, k *keyRow, day string, hold money.USD, existing ledger.Call, found, books bool) (ledger.Call, error) {
+	now := b.now.UnixMicro()
+	c := ledger.Call{
+		ID: r.CallID, Digest: r.Digest, State: ledger.Dispatched, KeyID: k.ID, Tenant: k.Tenant, Run: k.Run,
+		Vendor: r.Vendor, Operation: r.Operation, Method: r.Method, Path: r.Path, IdempotencyKey: r.IdempotencyKey,
+		Item: r.Item, WorkflowID: r.WorkflowID, Hold: hold, Target: r.Target, Day: day, Request: r.Request,
+		Sends: 1, Unproven: 1, CreatedAt: b.now, FirstSentAt: b.now, LastSentAt: b.now,
+	}
+	var (
+		res sql.Result
+		err error
+	)
+	if found {
+		c.Seq, c.Sends, c.Resend, c.CreatedAt = existing.Seq, existing.Sends+1, existing.Resend, existing.CreatedAt
+		res, err = b.s.stmts.reopenCall.ExecContext(b.ctx, k.ID, r.Item, r.WorkflowID, int64(hold), r.Target, day,
+			r.Request, now, now, b.s.epoch, r.CallID, string(existing.State))
+	} else {
+		res, err = b.s.stmts.insertCall.ExecContext(b.ctx, r.CallID, r.Digest[:], k.ID, k.runID, r.Vendor, r.Operation,
+			r.Method, r.Path, r.IdempotencyKey, r.Item, r.WorkflowID, int64(hold), r.Target, day, r.Request,
+			now, now, now, b.s.epoch)
+	}
+	if err != nil {
+		return c, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return c, errors.Join(errors.New("the call was not written"), err)
+	}
+	if !found {
+		if c.Seq, err = res.LastInsertId(); err != nil {
+			return c, err
+		}
+	}
+	if books {
+		c.Object = r.Target
+		if _, err := b.s.stmts.setBooking.ExecContext(b.ctx, c.Object, c.ID); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// Store books calls on budgets. Every method that writes returns after its
+// commit is durable. All are safe for concurrent use.
+//
+// Errors that are decisions: *Denial, *Exists, ErrNotFound, ErrPolicyConflict,
+// ErrRunRevoked, ErrRunClosed, ErrBookingMoved, ErrObjectTaken, ErrClaimed.
+// Anything else wraps ErrUnavailable: the store could not decide, and nothing
+// may be sent on the strength of it.
+type Store interface {
+	// LedgerID names this ledger; it travels inside vault keys.
+	LedgerID() string
+
+	// Issue returns the live key of an issue identity, minting it if there is
+	// none or the last one has expired. The bool tells whether it was minted.
+	// ErrPolicyConflict, ErrRunRevoked, ErrRunClosed.
+	Issue(context.Context, KeySpec) (Key, bool, error)
+	// Key returns a key by its ID. ErrNotFound.
+	Key(ctx context.Context, keyID string) (Key, error)
+	// Keys lists keys, newest first.
+	Keys(context.Context, KeyFilter) ([]Key, error)
+	// KeyUse returns the budgets that the key draws on today, and its calls. ErrNotFound.
+	KeyUse(ctx context.Context, keyID string) (KeyUse, error)
+	// RevokeKey revokes one key, once. ErrNotFound.
+	RevokeKey(ctx context.Context, keyID string) (Revocation, error)
+	// CloseRun revokes every key of the run and lets no further one be issued.
+	// An empty tenant means the tenant that has no name. ErrNotFound.
+	CloseRun(ctx context.Context, tenant, run string) (Revocation, error)
+
+	// Recall returns the call of that ID. ErrNotFound.
+	Recall(ctx context.Context, callID string) (Call, error)
+	// Booking returns the call that holds or settled a vendor object. ErrNotFound.
+	Booking(ctx context.Context, vendor, object string) (Call, error)
+	// Reserve holds the price on every budget of the key and records the first
+	// send, or a new send of a call that had been refused without effect.
+	// *Denial, *Exists, ErrBookingMoved.
+	Reserve(context.Context, Reservation) (Reserved, error)
+	// Resolve books an outcome. The bool tells whether it moved the call.
+	// ErrNotFound, ErrObjectTaken.
+	Resolve(context.Context, Resolution) (Call, bool, error)
+
+	// Claim takes the sole right to prove an unknown or committed call for the
+	// length of the lease. ErrClaimed, ErrNotFound.
+	Claim(ctx context.Context, callID string, lease time.Duration) (Call, error)
+	// Unclaim gives the right back and sets when to look again.
+	Unclaim(ctx context.Context, callID string, next time.Duration) error
+	// Resend records one more send of a claimed unknown call. It needs a live
+	// key, an open run, and less than the window since the first send. *Denial,
+	// *Exists if it is no longer unknown, ErrWindowClosed, ErrNotFound, ErrClaimed
+	// if the lease is over.
+	Resend(ctx context.Context, callID string, window time.Duration) (Call, error)
+	// Due lists unknown and committed calls whose next check has come, oldest first.
+	Due(ctx context.Context, limit int) ([]Call, error)
+
+	// Record appends an audit row that belongs to no move.
+	Record(context.Context, AuditRow) error
+	// Audit returns audit rows in order.
+	Audit(context.Context, AuditFilter) ([]AuditRow, error)
+	// Calls returns calls in order of their reservation.
+	Calls(context.Context, CallFilter) ([]Call, error)
+	// RunReports sums up the runs of that label, one for each tenant; all runs if empty.
+	RunReports(ctx context.Context, run string) ([]RunReport, error)
+	// Verify recomputes every budget from its calls. It returns a line for each
+	// difference, none if the ledger is sound.
+	Verify(context.Context) ([]string, error)
+
+	// Now is the store's clock, the only one that counts.
+	Now(context.Context) (time.Time, error)
+	Close() error
+}
+
+// Decisions of a store.
+var (
+	// ErrNotFound: no such key, run or call.
+	ErrNotFound = errors.New("not found")
+	// ErrPolicyConflict: the issue identity is live under other terms.
+	ErrPolicyConflict = errors.New("this issue identity already has a key with another policy")
+	// ErrRunRevoked: the key of this issue identity was revoked.
+	ErrRunRevoked = errors.New("the key of this issue identity was revoked")
+	// ErrRunClosed: the run was closed.
+	ErrRunClosed = errors.New("the run is closed")
+	// ErrBookingMoved: the call whose hold was to be taken over no longer has it.
+	ErrBookingMoved = errors.New("the held amount of this object has moved")
+	// ErrObjectTaken: another call already settles this vendor object.
+	ErrObjectTaken = errors.New("another call is booked on this vendor object")
+	// ErrClaimed: somebody else is proving this call, or it is final.
+	ErrClaimed = errors.New("the call is being proved elsewhere")
+	// ErrWindowClosed: the call is too old to be sent again.
+	ErrWindowClosed = errors.New("the call is too old to be sent again")
+	// ErrUnavailable: the store could not decide.
+	ErrUnavailable = errors.New("the ledger is unavailable")
+)
+
+// DenialReason says why a reservation was refused.
+type DenialReason string
+
+const (
+	// KeyUnknown: no such key in this ledger.
+	KeyUnknown DenialReason = "key_unknown"
+	// KeyRevoked: the key, or its run, was revoked.
+	KeyRevoked DenialReason = "key_revoked"
+	// KeyExpired: the key's time is over.
+	KeyExpired DenialReason = "key_expired"
+	// CapExhausted: settled + committed + unknown + price > cap. Terminal.
+	CapExhausted DenialReason = "cap_exhausted"
+	// CapContended: it does not fit now, but calls in flight may give room back.
+	CapContended DenialReason = "cap_contended"
+)
+
+// BudgetPerCall is the Budget kind of a denial by the per-call cap.
+const BudgetPerCall = "per_call"
+
+// Denial is a refused reservation. Nothing was written.
+type Denial struct {
+	Reason   DenialReason
+	Kind     string // which budget: "key/day", "key/total", "run/total", "per_call"
+	Price    money.USD
+	Budget   Budget // as it stood; for per_call only Cap
+	ResetsAt time.Time
+}
+
+func (d *Denial) Error() string {
+	switch d.Reason {
+	case CapExhausted, CapContended:
+		return fmt.Sprintf("%s: %s does not fit %s budget of %s", d.Reason, d.Price, d.Kind, d.Budget.Cap)
+	default:
+		return string(d.Reason)
+	}
+}
+
+// Exists is a reservation under an ID that already has a call.
+type Exists struct{ Call Call }
+
+func (e *Exists) Error() string { return "the call exists and is " + string(e.Call.State) }

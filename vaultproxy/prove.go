@@ -1,0 +1,117 @@
+package vaultproxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+const (
+	// resendWindow is counted from the first send: Stripe forgets idempotency
+	// keys after 24 hours at the earliest, and a resend after that is a new charge.
+	// https://docs.stripe.com/api/idempotent_requests
+	resendWindow = 23 * time.Hour
+	// fenceMargin is added to the upstream deadline before "nothing found" counts:
+	// a request that we gave up on may still be on its way.
+	fenceMargin = 5 * time.Second
+)
+
+var stampless = vendors.Stamp{}
+
+// prove finds out what became of an unknown call. It looks up first. What it
+// does not find it sends again, under the same idempotency key and for a caller
+// who asks; or, once no earlier send can arrive any more, takes for not done.
+// The call it returns is as it stands afterwards.
+func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledger.Call, error) {
+	row, err := p.store.Claim(ctx, callID, p.lease())
+	if err != nil || row.State != ledger.Unknown {
+		return row, err
+	}
+	wire, err := p.seal.openWire(row.ID, row.Request)
+	if err != nil {
+		p.log.Error("unknown call cannot be proved", "call_id", row.ID, "error", err)
+		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+	}
+	s := sentOf(row, wire)
+	finding, err := u.vendor.Lookup(ctx, s, p.getter(u))
+	audit := ledger.AuditRow{By: by}
+	switch {
+	case err != nil:
+		p.log.Warn("look-up failed", "call_id", row.ID, "error", err)
+		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+	case finding.Found:
+		return p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
+	case finding.Absent && p.fenced(ctx, row):
+		return p.book(ctx, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
+	case finding.Absent && by == ledger.ByReconciler:
+		// Nobody asks for it: wait for the fence rather than do it now.
+		return row, p.store.Unclaim(ctx, row.ID, min(backOff(row.Checks), p.fence()))
+	}
+	return p.resend(ctx, u, row, s, audit)
+}
+
+// resend sends the very same bytes under the very same idempotency key: the
+// vendor answers with what the first send came to, or does it now.
+func (p *Proxy) resend(ctx context.Context, u *upstream, row ledger.Call, s vendors.Sent, audit ledger.AuditRow) (ledger.Call, error) {
+	recorded, err := p.store.Resend(ctx, row.ID, resendWindow)
+	var no *ledger.Denial
+	switch {
+	case errors.As(err, &no), errors.Is(err, ledger.ErrWindowClosed):
+		// Revoked, expired or too old: it may only be looked up from now on.
+		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+	case err != nil:
+		return row, err
+	}
+	j := judge(u.vendor, s, p.forward(ctx, u, s.Wire, vendorKey(recorded)))
+	return p.book(ctx, recorded, j, audit)
+}
+
+// book stores what a proof came to.
+func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit ledger.AuditRow) (ledger.Call, error) {
+	answer := reply{}
+	if j.Final() {
+		answer = vendorReply(j.result.answer)
+	}
+	r := p.resolution(row.ID, j, answer, audit)
+	r.NextCheck = backOff(row.Checks)
+	r.Audit.Status = 0 // nobody was answered by this
+	if row.Answered {
+		r.Answered, r.Answer = false, nil
+	}
+	moved, _, err := p.store.Resolve(ctx, r)
+	if errors.Is(err, ledger.ErrObjectTaken) {
+		p.log.Error("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
+		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+	}
+	if err != nil {
+		return row, err
+	}
+	p.log.Info("proof", "call_id", row.ID, "run", row.Run, "item", row.Item, "by", audit.By, "verdict", moved.State,
+		"code", moved.Reason, "sends", moved.Sends, "object", moved.Object, "amount_usd", moved.Amount.String())
+	return moved, nil
+}
+
+// fenced reports whether no send of the call can arrive any more.
+func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
+	now, err := p.store.Now(ctx)
+	return err == nil && now.Sub(row.LastSentAt) >= p.fence()
+}
+
+func (p *Proxy) fence() time.Duration { return p.timeout + fenceMargin }
+
+// lease is longer than a look-up and a resend together can take.
+func (p *Proxy) lease() time.Duration { return 4*p.timeout + 10*time.Second }
+
+// backOff is when to look again, after so many tries.
+func backOff(checks int) time.Duration {
+	return min(time.Second<<min(max(checks, 1), 12), 15*time.Minute)
+}
+
+func sentOf(row ledger.Call, wire vendors.Wire) vendors.Sent {
+	return vendors.Sent{
+		CallID: row.ID, Operation: row.Operation, Target: row.Target, Wire: wire, Hold: row.Hold, FirstSentAt: row.FirstSentAt,
+	}
+}

@@ -1,0 +1,143 @@
+package vaultproxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+// Defaults of Config.
+const (
+	DefaultUpstreamTimeout   = 30 * time.Second
+	DefaultMaxInFlight       = 1024
+	DefaultReconcileInterval = time.Second
+)
+
+// Upstream is a vendor profile and where that vendor is.
+type Upstream struct {
+	Vendor vendors.Vendor
+	URL    string            // such as https://api.stripe.com
+	Client http.RoundTripper // nil: a transport of the proxy's own
+}
+
+// Config is all that a proxy needs.
+type Config struct {
+	Store     ledger.Store
+	Upstreams []Upstream
+	AdminKey  string // bearer token of the control plane
+	MasterKey []byte // 32 bytes: vault keys and stored requests hang on it
+	Logger    *slog.Logger
+
+	UpstreamTimeout   time.Duration // of one send; zero: DefaultUpstreamTimeout
+	MaxInFlight       int           // calls at once, beyond it 503 overloaded; zero: DefaultMaxInFlight
+	ReconcileInterval time.Duration // zero: DefaultReconcileInterval; negative: no reconciler
+}
+
+// Proxy is a running vault proxy, apart from its listeners.
+type Proxy struct {
+	store     ledger.Store
+	upstreams map[string]*upstream
+	adminHash [sha256.Size]byte
+	tokens    tokens
+	seal      *sealer
+	log       *slog.Logger
+	timeout   time.Duration
+	slots     chan struct{}
+	grants    grants
+	strangers *bouncer
+
+	bg       context.Context // of work that outlives its request
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+	draining chan struct{}
+	drain    sync.Once
+}
+
+// New checks the configuration and starts the reconciler.
+func New(cfg Config) (*Proxy, error) {
+	if cfg.Store == nil || len(cfg.Upstreams) == 0 || cfg.Logger == nil {
+		return nil, errors.New("vault proxy: a store, a vendor and a logger are needed")
+	}
+	if len(cfg.AdminKey) < minAdminKey {
+		return nil, fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
+	}
+	seal, err := newSealer(cfg.MasterKey)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{
+		store:     cfg.Store,
+		upstreams: map[string]*upstream{},
+		adminHash: sha256.Sum256([]byte(cfg.AdminKey)),
+		tokens:    newTokens(cfg.MasterKey, cfg.Store.LedgerID()),
+		seal:      seal,
+		log:       cfg.Logger,
+		timeout:   orDefault(cfg.UpstreamTimeout, DefaultUpstreamTimeout),
+		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
+		strangers: newBouncer(),
+		draining:  make(chan struct{}),
+	}
+	p.bg, p.stop = context.WithCancel(context.Background())
+	for _, u := range cfg.Upstreams {
+		base, err := url.Parse(u.URL)
+		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
+			return nil, fmt.Errorf("vault proxy: the URL of %s must look like https://api.example.com", u.Vendor.Name())
+		}
+		p.upstreams[u.Vendor.Name()] = newUpstream(u, base)
+	}
+	if interval := orDefault(cfg.ReconcileInterval, DefaultReconcileInterval); interval > 0 {
+		p.work.Go(func() { p.reconcile(interval) })
+	}
+	return p, nil
+}
+
+// Close lets calls in flight end and be booked, bounded by the context, then
+// stops the reconciler. The store is the caller's to close, after it.
+func (p *Proxy) Close(ctx context.Context) error {
+	p.drain.Do(func() { close(p.draining) })
+	err := p.waitIdle(ctx)
+	p.stop()
+	done := make(chan struct{})
+	go func() {
+		p.work.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	for _, u := range p.upstreams {
+		u.close()
+	}
+	return err
+}
+
+// waitIdle takes every slot: then no call holds one.
+func (p *Proxy) waitIdle(ctx context.Context) error {
+	for range cap(p.slots) {
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("calls are still in flight; the next start proves what became of them: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,91 @@
+package vaultproxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+)
+
+// recall is the third step: has this call been made before? Then it is answered
+// from the ledger, even if the key is by now revoked or expired or its caps are
+// full. Those gate new effects; who retries a charge that was made must not be
+// told that it was not.
+func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d *denial) {
+	row, err := p.store.Recall(ctx, c.callID)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return reply{}, false, nil
+	}
+	if err != nil {
+		return reply{}, false, ledgerDown()
+	}
+	if row.Digest != c.digest {
+		return reply{}, false, deny(IdempotencyMismatch,
+			"this idempotency key was used for another request; use a new key for a new request")
+	}
+	if row.State == ledger.Unknown {
+		if row, d = p.proveForCaller(ctx, c, row); d != nil {
+			return reply{}, false, d
+		}
+	}
+	switch {
+	case row.Answered:
+		answer, d = p.replay(c, row)
+		return answer, true, d
+	case row.State == ledger.Dispatched:
+		return reply{}, false, inFlight()
+	case row.State == ledger.Settled:
+		return reply{}, false, p.unanswered(c)
+	}
+	return reply{}, false, nil
+}
+
+// proveForCaller tries to find out what became of an unknown call, now that
+// somebody asks.
+func (p *Proxy) proveForCaller(ctx context.Context, c *call, row ledger.Call) (ledger.Call, *denial) {
+	row, err := p.prove(ctx, c.upstream, row.ID, ledger.ByCaller)
+	switch {
+	case errors.Is(err, ledger.ErrClaimed):
+		return row, inFlight()
+	case errors.Is(err, ledger.ErrUnavailable):
+		return row, ledgerDown()
+	case row.State == ledger.Unknown:
+		return row, p.unknown(c)
+	}
+	return row, nil
+}
+
+// unknown answers a call whose outcome cannot be told yet.
+func (p *Proxy) unknown(_ *call) *denial {
+	d := deny(OutcomeUnknown,
+		"the vendor may have acted and its answer is not known; try again with the same idempotency key, never with a new one")
+	d.retryAfter = time.Second
+	return d
+}
+
+// unanswered is a call that is known to be settled while its answer is not kept.
+func (p *Proxy) unanswered(_ *call) *denial {
+	return deny(OutcomeUnknown, "this call is settled, but its answer is not stored; read it from the ledger by its call ID")
+}
+
+func inFlight() *denial {
+	d := deny(IdempotencyInFlight, "a call with this idempotency key is still in flight; try again with the same key")
+	d.retryAfter = time.Second
+	return d
+}
+
+// replay answers with what is stored. Nothing is sent and nothing is counted.
+func (p *Proxy) replay(c *call, row ledger.Call) (reply, *denial) {
+	answer, err := p.seal.openAnswer(row.ID, row.AnswerStatus, row.Answer)
+	if err != nil {
+		p.log.Error("stored answer unreadable", "call_id", row.ID, "error", err)
+		return reply{}, p.unanswered(c)
+	}
+	answer.set("Tollgate-Replayed", "true")
+	answer.set("Idempotent-Replayed", "true")
+	c.row, c.verdict, c.reason = row, ledger.VerdictReplayed, row.Reason
+	c.quote.Operation, c.quote.Template, c.object = row.Operation, row.Path, row.Object
+	p.record(c, answer.status)
+	return answer, nil
+}

@@ -1,0 +1,83 @@
+package vaultproxy
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+)
+
+const (
+	reconcileBatch    = 64
+	reconcileParallel = 8
+)
+
+// reconcile proves what nobody asks for again, and follows committed calls to
+// their end. It causes nothing new: it looks up, and sends again only what
+// cannot be looked up.
+func (p *Proxy) reconcile(interval time.Duration) {
+	for {
+		jitter := rand.N(interval/2 + 1) //nolint:gosec // spreads load, guards nothing
+		select {
+		case <-time.After(interval + jitter):
+		case <-p.bg.Done():
+			return
+		}
+		if err := p.Reconcile(p.bg); err != nil && p.bg.Err() == nil {
+			p.log.Warn("reconciler could not read the ledger", "error", err)
+		}
+	}
+}
+
+// Reconcile goes once over the calls whose proof is due.
+func (p *Proxy) Reconcile(ctx context.Context) error {
+	due, err := p.store.Due(ctx, reconcileBatch)
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	g.SetLimit(reconcileParallel)
+	for _, row := range due {
+		g.Go(func() error {
+			if err := p.reconcileOne(ctx, row); err != nil && ctx.Err() == nil && !errors.Is(err, ledger.ErrClaimed) {
+				p.log.Warn("proof failed", "call_id", row.ID, "error", err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (p *Proxy) reconcileOne(ctx context.Context, row ledger.Call) error {
+	u := p.upstreams[row.Vendor]
+	if u == nil {
+		return p.store.Unclaim(ctx, row.ID, backOff(row.Checks+10))
+	}
+	if row.State == ledger.Unknown {
+		_, err := p.prove(ctx, u, row.ID, ledger.ByReconciler)
+		return err
+	}
+	return p.follow(ctx, u, row.ID)
+}
+
+// follow reads a committed call's object until it is final.
+func (p *Proxy) follow(ctx context.Context, u *upstream, callID string) error {
+	row, err := p.store.Claim(ctx, callID, p.lease())
+	if err != nil || row.State != ledger.Committed {
+		return err
+	}
+	again := backOff(row.Checks + 2)
+	finding, err := u.vendor.Follow(ctx, row.Object, p.getter(u))
+	if err != nil {
+		return errors.Join(err, p.store.Unclaim(ctx, row.ID, again))
+	}
+	if !finding.Found || finding.Verdict.Outcome == ledger.OutcomeCommitted {
+		return p.store.Unclaim(ctx, row.ID, again)
+	}
+	_, err = p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, ledger.AuditRow{By: ledger.ByReconciler})
+	return err
+}

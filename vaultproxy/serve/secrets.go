@@ -1,0 +1,99 @@
+package serve
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tollgate/tollgate/vaultproxy"
+)
+
+// AdminKey finds the control plane's admin key: in the file, else in
+// TOLLGATE_ADMIN_KEY, else where a proxy has left it in its state folder.
+func AdminKey(file, stateDir string) (string, error) { return adminKey(file, stateDir, false) }
+
+func adminKey(file, stateDir string, create bool) (string, error) {
+	if file != "" {
+		return readSecret("admin key", file)
+	}
+	if key := os.Getenv("TOLLGATE_ADMIN_KEY"); key != "" {
+		return key, nil
+	}
+	path := filepath.Join(stateDir, "admin.key")
+	key, err := readSecret("admin key", path)
+	switch {
+	case err == nil || !errors.Is(err, fs.ErrNotExist):
+		return key, err
+	case !create:
+		return "", fmt.Errorf("no admin key: set TOLLGATE_ADMIN_KEY, name its file by --admin-key-file, or start the proxy first (it leaves one in %s)", path)
+	}
+	fresh := make([]byte, 24)
+	_, _ = rand.Read(fresh) // never fails: crypto/rand ends the program instead
+	return makeSecret(path, "tollgate_admin_"+hex.EncodeToString(fresh))
+}
+
+// masterKey reads or makes the key that vault keys and stored requests hang on.
+// It stays beside the ledger: one without the other is of no use, so a ledger
+// that has lost its key is not given a new one.
+func masterKey(stateDir, ledgerPath string) ([]byte, error) {
+	path := filepath.Join(stateDir, "master.key")
+	text, err := readSecret("master key", path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(ledgerPath); !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is a ledger at %s and no master key at %s: restore the key from a backup", ledgerPath, path)
+		}
+		fresh := make([]byte, vaultproxy.MasterKeySize)
+		_, _ = rand.Read(fresh)
+		text, err = makeSecret(path, hex.EncodeToString(fresh))
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(text)
+	if err != nil || len(key) != vaultproxy.MasterKeySize {
+		return nil, fmt.Errorf("the master key in %s is damaged: restore it from a backup; without it stored calls cannot be read", path)
+	}
+	return key, nil
+}
+
+func stripeSecret(file string) (string, error) {
+	if file == "" {
+		file = os.Getenv("STRIPE_SECRET_KEY_FILE")
+	}
+	if file != "" {
+		return readSecret("Stripe secret", file)
+	}
+	return os.Getenv("STRIPE_SECRET_KEY"), nil
+}
+
+// readSecret reads a one-line secret. Its errors name the file, never what is in it.
+func readSecret(what, path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read the %s: %w", what, err)
+	}
+	text := strings.TrimSpace(string(raw))
+	if text == "" || len(text) > 4096 {
+		return "", fmt.Errorf("read the %s: %s is empty or no key", what, path)
+	}
+	return text, nil
+}
+
+// makeSecret writes a new secret for its owner alone, whole and on disk before
+// it is used, and never over another.
+func makeSecret(path, text string) (string, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(path))
+	}
+	return text, nil
+}

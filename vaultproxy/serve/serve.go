@@ -1,0 +1,193 @@
+// Package serve runs a vault proxy on listeners: it finds or makes the keys,
+// opens the ledger, and serves one or two planes. The vaultproxy program and
+// the worker, which embeds the proxy, both start it from here.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tollgate/tollgate/vaultproxy"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
+	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
+)
+
+// DefaultAddr serves both planes on the loopback interface.
+const DefaultAddr = "127.0.0.1:8787"
+
+// Config says where things are. Secrets are named by file, or else taken from
+// the environment; they are no flags, which other users of a machine can read.
+type Config struct {
+	StateDir         string // of the ledger and the keys that the proxy makes; 0700
+	DataAddr         string // of the data plane, host:port
+	ControlAddr      string // of the control plane; empty or equal to DataAddr: one listener for both
+	AdminKeyFile     string // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
+	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
+	StripeURL        string
+	UpstreamTimeout  time.Duration // of one send to a vendor
+	Logger           *slog.Logger
+}
+
+// Bind registers the flags that set cfg, with its present values as defaults.
+func Bind(fs *pflag.FlagSet, cfg *Config) {
+	str := func(into *string, name, fallback, usage string) {
+		if *into == "" {
+			*into = fallback
+		}
+		fs.StringVar(into, name, *into, usage)
+	}
+	str(&cfg.StateDir, "state-dir", ".tollgate", "folder of the ledger and of generated keys")
+	str(&cfg.DataAddr, "data-addr", DefaultAddr, "address of the data plane")
+	str(&cfg.ControlAddr, "control-addr", "", "address of the control plane (default: that of the data plane)")
+	str(&cfg.AdminKeyFile, "admin-key-file", "", "file with the control plane's admin key (default: $TOLLGATE_ADMIN_KEY, else made in the state folder)")
+	str(&cfg.StripeSecretFile, "stripe-secret-file", "", "file with the Stripe secret key (default: $STRIPE_SECRET_KEY_FILE, else $STRIPE_SECRET_KEY)")
+	str(&cfg.StripeURL, "stripe-url", "https://api.stripe.com", "where Stripe's API is")
+	if cfg.UpstreamTimeout == 0 {
+		cfg.UpstreamTimeout = vaultproxy.DefaultUpstreamTimeout
+	}
+	fs.DurationVar(&cfg.UpstreamTimeout, "upstream-timeout", cfg.UpstreamTimeout, "deadline of one send to a vendor")
+}
+
+// LedgerPath is where a state folder keeps its ledger.
+func LedgerPath(stateDir string) string { return filepath.Join(stateDir, "ledger.db") }
+
+// Server is a running proxy.
+type Server struct {
+	proxy    *vaultproxy.Proxy
+	store    *sqlite.Store
+	servers  []*http.Server
+	data     net.Listener
+	control  net.Listener
+	adminKey string
+	errs     chan error
+}
+
+// Start opens everything or nothing: secrets first, then the ports, then the
+// ledger, so that an error leaves nothing behind.
+func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
+	secret, err := stripeSecret(cfg.StripeSecretFile)
+	if err != nil {
+		return nil, err
+	}
+	profile, err := stripe.New(stripe.Config{Secret: secret})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	s := &Server{errs: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			s.abandon()
+		}
+	}()
+	if err := s.listen(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if s.adminKey, err = adminKey(cfg.AdminKeyFile, cfg.StateDir, true); err != nil {
+		return nil, err
+	}
+	path := LedgerPath(cfg.StateDir)
+	master, err := masterKey(cfg.StateDir, path)
+	if err != nil {
+		return nil, err
+	}
+	if s.store, err = sqlite.Open(ctx, sqlite.Config{Path: path}); err != nil {
+		return nil, err
+	}
+	s.proxy, err = vaultproxy.New(vaultproxy.Config{
+		Store: s.store, AdminKey: s.adminKey, MasterKey: master, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
+		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.serve(cfg.Logger)
+	return s, nil
+}
+
+func (s *Server) listen(ctx context.Context, cfg Config) (err error) {
+	if s.data, err = listen(ctx, cfg.DataAddr); err != nil {
+		return err
+	}
+	if cfg.ControlAddr == "" || cfg.ControlAddr == cfg.DataAddr {
+		s.control = s.data
+		return nil
+	}
+	s.control, err = listen(ctx, cfg.ControlAddr)
+	return err
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; free the port or choose another address (--data-addr, --control-addr)", addr, err)
+	}
+	return l, nil
+}
+
+func (s *Server) serve(log *slog.Logger) {
+	run := func(l net.Listener, h http.Handler) {
+		server := &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		}
+		s.servers = append(s.servers, server)
+		go func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.errs <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+		}()
+	}
+	if s.control == s.data {
+		run(s.data, s.proxy.Combined())
+		return
+	}
+	run(s.data, s.proxy.Data())
+	run(s.control, s.proxy.Control())
+}
+
+func (s *Server) abandon() {
+	for _, l := range []net.Listener{s.data, s.control} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+}
+
+// DataURL is where vendors' SDKs are pointed, followed by the vendor's name.
+func (s *Server) DataURL() string { return "http://" + s.data.Addr().String() }
+
+// ControlURL is where package client is pointed.
+func (s *Server) ControlURL() string { return "http://" + s.control.Addr().String() }
+
+// AdminKey opens the control plane.
+func (s *Server) AdminKey() string { return s.adminKey }
+
+// Err tells of a listener that died.
+func (s *Server) Err() <-chan error { return s.errs }
+
+// Close takes no more calls, lets those in flight end, bounded by the context,
+// and closes the ledger.
+func (s *Server) Close(ctx context.Context) error {
+	errs := []error{s.proxy.Close(ctx)}
+	for _, server := range s.servers {
+		if err := server.Shutdown(ctx); err != nil {
+			errs = append(errs, err, server.Close())
+		}
+	}
+	return errors.Join(append(errs, s.store.Close())...)
+}

@@ -1,0 +1,73 @@
+package vaultproxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+)
+
+// firstCheck is when the reconciler first looks at an unknown call: a caller
+// that retries soon gets there before it.
+const firstCheck = 2 * time.Second
+
+// settle is the ninth step: the verdict is booked durably, and only then is the
+// caller answered.
+func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
+	answer := p.answerOf(c, j)
+	r := p.resolution(c.callID, j, answer, c.audit(ledger.ByCaller))
+	row, _, err := p.store.Resolve(ctx, r)
+	switch {
+	case errors.Is(err, ledger.ErrObjectTaken):
+		p.log.Error("a vendor object is claimed by two calls", "call_id", c.callID, "object", j.Object)
+		r.Outcome, r.Object, r.Reason, r.Answered = ledger.OutcomeUnknown, "", "object_taken", false
+		p.settleLater(r)
+		c.verdict, c.reason = string(ledger.Unknown), r.Reason
+		return p.unknown(c).reply()
+	case err != nil:
+		// The vendor acted and the store cannot say so: the verdict is kept until it can.
+		p.log.Error("verdict not stored yet", "call_id", c.callID, "error", err)
+		p.settleLater(r)
+		c.verdict, c.reason = string(ledger.Unknown), "not_stored"
+		return p.unknown(c).reply()
+	}
+	c.row, c.verdict, c.reason, c.object, c.amount = row, string(row.State), row.Reason, row.Object, row.Amount
+	return answer
+}
+
+// resolution turns a judgement into what is booked. An answer is kept for
+// replay only if it is the call's final one.
+func (p *Proxy) resolution(callID string, j judgement, answer reply, audit ledger.AuditRow) ledger.Resolution {
+	r := ledger.Resolution{
+		CallID: callID, Outcome: j.Outcome, Amount: j.Amount, Reason: j.Reason, Object: j.Object, Declined: j.Declined,
+		Frees: j.Frees, NextCheck: firstCheck, Audit: audit,
+	}
+	r.Audit.Status = answer.status
+	if j.Final() {
+		r.Answered, r.AnswerStatus, r.Answer = true, answer.status, p.seal.sealAnswer(callID, answer)
+	}
+	return r
+}
+
+// settleLater stores a verdict in the background, as often as it takes.
+func (p *Proxy) settleLater(r ledger.Resolution) {
+	p.work.Go(func() {
+		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+			ctx, cancel := context.WithTimeout(p.bg, p.timeout)
+			_, _, err := p.store.Resolve(ctx, r)
+			cancel()
+			if err == nil || errors.Is(err, ledger.ErrNotFound) {
+				return
+			}
+			if errors.Is(err, ledger.ErrObjectTaken) {
+				r.Outcome, r.Object, r.Answered = ledger.OutcomeUnknown, "", false
+			}
+			select {
+			case <-time.After(wait):
+			case <-p.bg.Done():
+				return // the row stays dispatched; the next start makes it unknown and proves it
+			}
+		}
+	})
+}

@@ -1,0 +1,67 @@
+// Package stripe is the profile of Stripe's v1 API, version 2023-10-16.
+//
+// Metered are PaymentIntents (create, confirm, capture, cancel), Charges
+// (create, capture) and Refunds (create); reads cost nothing. Every other write
+// is refused: what the profile does not understand fully, it does not pass on.
+//
+//	operation         held                              settled            released
+//	create, confirm   amount                            amount_received    402, canceled
+//	create            amount, as committed, until the PaymentIntent is final
+//	confirm, capture  takes over what the run holds     amount_received    402
+//	                  for the object, else its amount
+//	                  by look-up
+//	cancel            nothing                           nothing            frees the object's hold
+//	refund            amount, or by look-up the full    amount             failed
+//	                  remainder, which is then pinned
+//
+// Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
+// Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
+// which failures are stored under an idempotency key.
+package stripe
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+// APIVersion is the version that requests are sent with and that the profile
+// understands; it is the one that stripe-go v76 pins.
+const APIVersion = "2023-10-16"
+
+// Config holds what the profile cannot know.
+type Config struct {
+	Secret string // the real API key; required
+}
+
+// Profile implements vendors.Vendor.
+type Profile struct{ secret string }
+
+var _ vendors.Vendor = (*Profile)(nil)
+
+// New checks the secret's form; it never repeats it in an error.
+func New(cfg Config) (*Profile, error) {
+	switch {
+	case cfg.Secret == "":
+		return nil, errors.New("the Stripe secret is missing: set STRIPE_SECRET_KEY, or STRIPE_SECRET_KEY_FILE to a file that holds it")
+	case strings.ContainsFunc(cfg.Secret, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, errors.New("the Stripe secret has spaces or other characters that no Stripe key has: check the file or variable that it comes from")
+	case strings.HasPrefix(cfg.Secret, "pk_"):
+		return nil, errors.New("the Stripe secret is a publishable key (pk_…): a secret or restricted key (sk_…, rk_…) is needed")
+	case strings.HasPrefix(cfg.Secret, "vault_key_"):
+		return nil, errors.New("the Stripe secret is a vault key: the real Stripe key (sk_… or rk_…) is needed here")
+	}
+	return &Profile{secret: cfg.Secret}, nil
+}
+
+// Name is the profile's path segment on the data plane.
+func (*Profile) Name() string { return "stripe" }
+
+// Credentials carry the real key.
+func (p *Profile) Credentials() map[string]string {
+	return map[string]string{"Authorization": "Bearer " + p.secret}
+}
+
+// IdempotencyHeader makes repeats safe at Stripe, for at least 24 hours.
+func (*Profile) IdempotencyHeader() string { return "Idempotency-Key" }

@@ -1,0 +1,75 @@
+package stripe
+
+import (
+	"encoding/json"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/policy"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+type stripeError struct {
+	Type        string `json:"type"`
+	Code        string `json:"code"`
+	DeclineCode string `json:"decline_code"`
+}
+
+// reason is the most telling of the error's codes. They come from outside, so
+// only what looks like a code is kept.
+func (e stripeError) reason() string {
+	for _, code := range []string{e.Code, e.DeclineCode, e.Type} {
+		if policy.IsSegment(code) && len(code) <= 64 {
+			return code
+		}
+	}
+	return "declined"
+}
+
+// Judge says what an answer proves about the send that it answers. Only the
+// refusals listed here prove that nothing happened; everything else that is not
+// a success leaves the outcome unknown.
+//
+//	2xx               the object's status decides
+//	402 card_error    the payment was refused: final, stored under the key
+//	400, 404          invalid_request_error: refused before it began
+//	401, 403          our secret was refused before it began
+//	429               refused before it began
+//	409, 424, 5xx, …  nothing is proved
+func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+	if a.Status >= 200 && a.Status <= 299 {
+		var obj object
+		if err := json.Unmarshal(a.Body, &obj); err != nil || obj.ID == "" || (s.Target != "" && obj.ID != s.Target) {
+			return obj.notUnderstood()
+		}
+		return obj.verdict(s)
+	}
+	var body struct {
+		Error stripeError `json:"error"`
+	}
+	if err := json.Unmarshal(a.Body, &body); err != nil {
+		return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood", StoredFailure: a.Status >= 500}
+	}
+	e := body.Error
+	replayed := a.Header("Idempotent-Replayed") == "true"
+	v := vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: e.reason()}
+	switch {
+	case a.Status == 402 && e.Type == "card_error":
+		v.Outcome, v.Declined = ledger.OutcomeReleased, true
+	case (a.Status == 400 || a.Status == 404) && e.Type == "invalid_request_error" && replayed:
+		// Stored under the key: it is what the key's one execution came to. An
+		// object that the call acts on is still there, and so is its hold.
+		v.Outcome = ledger.OutcomeReleased
+		if s.Target != "" {
+			v.Outcome = ledger.OutcomeNoEffect
+		}
+	case (a.Status == 400 || a.Status == 404) && e.Type == "invalid_request_error":
+		v.Outcome = ledger.OutcomeRefused
+	case a.Status == 401 || a.Status == 403:
+		v.Outcome, v.Reason, v.Credentials = ledger.OutcomeRefused, "vendor_credentials", true
+	case a.Status == 429:
+		v.Outcome, v.Reason = ledger.OutcomeRefused, "rate_limited"
+	case a.Status >= 500:
+		v.Reason, v.StoredFailure = "vendor_error", true
+	}
+	return v
+}

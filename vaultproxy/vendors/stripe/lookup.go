@@ -1,0 +1,190 @@
+package stripe
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+const (
+	// clockMargin covers the difference between our clock and Stripe's.
+	clockMargin = 10 * time.Minute
+	// maxPages bounds a look-up. One that needs more is not complete, and proves nothing.
+	maxPages = 20
+	pageSize = 100
+)
+
+// Lookup finds out what became of a call. Creations are found by their stamp in
+// Stripe's lists, which, unlike its search, show an object as soon as it is
+// there; moves of an object are read off the object.
+func (*Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+	switch s.Operation {
+	case intentCreate:
+		return findStamped(ctx, s, g, "/v1/payment_intents", "customer")
+	case chargeCreate:
+		return findStamped(ctx, s, g, "/v1/charges", "customer")
+	case refundCreate:
+		return findStamped(ctx, s, g, "/v1/refunds", "charge", "payment_intent")
+	case intentConfirm, intentCapture, intentCancel:
+		return readMoved(ctx, s, g, "/v1/payment_intents/")
+	case chargeCapture:
+		return readMoved(ctx, s, g, "/v1/charges/")
+	}
+	return vendors.Finding{}, nil
+}
+
+// Follow reads the object that a committed call holds an amount for.
+func (*Profile) Follow(ctx context.Context, objectID string, g vendors.Getter) (vendors.Finding, error) {
+	for prefix, path := range map[string]string{
+		"pi_": "/v1/payment_intents/", "ch_": "/v1/charges/", "py_": "/v1/charges/", "re_": "/v1/refunds/", "pyr_": "/v1/refunds/",
+	} {
+		if !isID(objectID, prefix) {
+			continue
+		}
+		obj, raw, err := get(ctx, g, path+objectID)
+		if err != nil {
+			return vendors.Finding{}, err
+		}
+		v := obj.verdict(vendors.Sent{Target: objectID})
+		return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
+	}
+	return vendors.Finding{}, nil
+}
+
+// findStamped pages through the newest objects back to the call's first send.
+func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path string, filters ...string) (vendors.Finding, error) {
+	sent, err := vendors.ParseForm(string(s.Wire.Body))
+	if err != nil {
+		return vendors.Finding{}, err
+	}
+	stamp, ok := sent.Get(stampCall)
+	if !ok {
+		return vendors.Finding{}, nil
+	}
+	query := vendors.Params{}.
+		With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-clockMargin).Unix(), 10)).
+		With("limit", strconv.Itoa(pageSize))
+	for _, filter := range filters {
+		if value, ok := sent.Get(filter); ok {
+			query = query.With(filter, value)
+		}
+	}
+	for range maxPages {
+		answer, err := g.Get(ctx, path, query)
+		if err != nil {
+			return vendors.Finding{}, err
+		}
+		var page struct {
+			Data    []json.RawMessage `json:"data"`
+			HasMore bool              `json:"has_more"`
+		}
+		if answer.Status != 200 || json.Unmarshal(answer.Body, &page) != nil || page.Data == nil {
+			return vendors.Finding{}, &LookupError{Status: answer.Status}
+		}
+		var last object
+		for _, raw := range page.Data {
+			last = object{}
+			if err := json.Unmarshal(raw, &last); err != nil || last.ID == "" {
+				return vendors.Finding{}, &LookupError{Status: answer.Status}
+			}
+			if last.Metadata["tollgate_call"] == stamp {
+				return found(s, last, raw), nil
+			}
+		}
+		if !page.HasMore {
+			return vendors.Finding{Absent: true}, nil
+		}
+		if last.ID == "" {
+			return vendors.Finding{}, &LookupError{Status: answer.Status}
+		}
+		query = query.With("starting_after", last.ID)
+	}
+	return vendors.Finding{}, nil
+}
+
+// found judges an object that a call certainly made. One that is still being
+// confirmed is not judged yet.
+func found(s vendors.Sent, obj object, raw json.RawMessage) vendors.Finding {
+	if unfinished(s, obj) {
+		return vendors.Finding{}
+	}
+	v := obj.verdict(s)
+	if !v.Final() {
+		return vendors.Finding{}
+	}
+	return vendors.Finding{Found: true, Verdict: v, Answer: obj.answer(raw, v)}
+}
+
+// unfinished reports whether an object shows a confirmation that has begun but
+// not ended: created in the same request, it may still succeed or fail.
+func unfinished(s vendors.Sent, obj object) bool {
+	if s.Operation != intentCreate || obj.failed() {
+		return false
+	}
+	sent, err := vendors.ParseForm(string(s.Wire.Body))
+	if err != nil {
+		return true
+	}
+	confirm, _ := sent.Get("confirm")
+	return confirm == "true" && (obj.Status == "requires_payment_method" || obj.Status == "requires_confirmation")
+}
+
+// readMoved judges a confirm, capture or cancel by the object that it acts on.
+// A state that the object may have had before proves the move only if the move
+// is the one way to it.
+func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path string) (vendors.Finding, error) {
+	obj, raw, err := get(ctx, g, path+s.Target)
+	if err != nil {
+		return vendors.Finding{}, err
+	}
+	switch {
+	case s.Operation == intentConfirm && (obj.Status == "requires_confirmation" || (obj.Status == "requires_payment_method" && !obj.failed())):
+		return vendors.Finding{Absent: true}, nil
+	case s.Operation == intentConfirm && obj.Status == "requires_payment_method":
+		// The failure may be an earlier confirmation's: a resend under the same key will tell.
+		return vendors.Finding{}, nil
+	case s.Operation == intentCapture && obj.Status == "requires_capture",
+		s.Operation == chargeCapture && !obj.Captured && obj.AmountRefunded == 0,
+		s.Operation == intentCancel && obj.Status != "canceled":
+		return vendors.Finding{Absent: true}, nil
+	}
+	v := obj.verdict(s)
+	if !v.Final() {
+		return vendors.Finding{}, nil
+	}
+	return vendors.Finding{Found: true, Verdict: v, Answer: obj.answer(raw, v)}, nil
+}
+
+func get(ctx context.Context, g vendors.Getter, path string) (object, json.RawMessage, error) {
+	answer, err := g.Get(ctx, path, nil)
+	if err != nil {
+		return object{}, nil, err
+	}
+	var obj object
+	if answer.Status != 200 || json.Unmarshal(answer.Body, &obj) != nil || obj.ID == "" {
+		return object{}, nil, &LookupError{Status: answer.Status}
+	}
+	return obj, answer.Body, nil
+}
+
+// answer is what Stripe would have answered to the call that made the object:
+// the object itself, or for a payment that was refused the error with it.
+func (o object) answer(raw json.RawMessage, v vendors.Verdict) vendors.Answer {
+	none := func(string) string { return "" }
+	if !v.Declined || !o.failed() {
+		return vendors.Answer{Status: 200, Header: none, Body: raw}
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(o.LastPaymentError, &fields) != nil || fields == nil {
+		fields = map[string]json.RawMessage{"type": json.RawMessage(`"card_error"`)}
+	}
+	fields["payment_intent"] = raw
+	body, err := json.Marshal(map[string]any{"error": fields})
+	if err != nil {
+		return vendors.Answer{Status: 200, Header: none, Body: raw}
+	}
+	return vendors.Answer{Status: 402, Header: none, Body: body}
+}

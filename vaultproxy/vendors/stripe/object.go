@@ -1,0 +1,184 @@
+package stripe
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+// object is what the profile reads of a PaymentIntent, a Charge or a Refund.
+// Amounts are in the currency's minor unit.
+type object struct {
+	ID               string            `json:"id"`
+	Object           string            `json:"object"`
+	Status           string            `json:"status"`
+	Currency         string            `json:"currency"`
+	Amount           int64             `json:"amount"`
+	AmountReceived   *int64            `json:"amount_received"`
+	AmountCapturable int64             `json:"amount_capturable"`
+	AmountCaptured   *int64            `json:"amount_captured"`
+	AmountRefunded   int64             `json:"amount_refunded"`
+	Captured         bool              `json:"captured"`
+	CanceledAt       *int64            `json:"canceled_at"`
+	LastPaymentError json.RawMessage   `json:"last_payment_error"`
+	LatestCharge     json.RawMessage   `json:"latest_charge"`
+	Metadata         map[string]string `json:"metadata"`
+}
+
+func (o object) price(minor int64) (money.USD, error) {
+	if err := checkCurrency(o.Currency); err != nil {
+		return 0, err
+	}
+	if minor < 0 {
+		return 0, refuse(vendors.AmountInvalid, "Stripe reports a negative amount for this object")
+	}
+	return money.Cents(minor)
+}
+
+// capturable is what a capture without an amount would take.
+func (o object) capturable() int64 {
+	if o.Object == "charge" {
+		return o.Amount
+	}
+	if o.AmountCapturable > 0 {
+		return o.AmountCapturable
+	}
+	return o.Amount
+}
+
+func (o object) refundable() int64 {
+	if o.Object == "charge" {
+		taken := o.Amount
+		if o.AmountCaptured != nil {
+			taken = *o.AmountCaptured
+		}
+		return taken - o.AmountRefunded
+	}
+	var charge object
+	if json.Unmarshal(o.LatestCharge, &charge) == nil && charge.Object == "charge" {
+		return charge.refundable()
+	}
+	return 0
+}
+
+func (o object) failed() bool {
+	return len(o.LastPaymentError) > 0 && !bytes.Equal(o.LastPaymentError, []byte("null"))
+}
+
+// verdict says what the state of an object proves about the call that made or
+// moved it. Statuses: https://docs.stripe.com/payments/paymentintents/lifecycle.
+func (o object) verdict(s vendors.Sent) vendors.Verdict {
+	switch o.Object {
+	case "payment_intent":
+		return o.intentVerdict(s)
+	case "charge":
+		return o.chargeVerdict()
+	case "refund":
+		return o.refundVerdict()
+	}
+	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
+}
+
+func (o object) intentVerdict(s vendors.Sent) vendors.Verdict {
+	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
+	if s.Operation == intentCancel {
+		return o.cancelVerdict(v)
+	}
+	switch o.Status {
+	case "succeeded":
+		if o.AmountReceived == nil {
+			return o.notUnderstood()
+		}
+		return o.settled(v, *o.AmountReceived)
+	case "canceled":
+		v.Outcome, v.Object = ledger.OutcomeReleased, ""
+		return v
+	case "requires_payment_method":
+		if o.failed() {
+			v.Outcome, v.Declined, v.Object, v.Reason = ledger.OutcomeReleased, true, "", o.declineCode()
+			return v
+		}
+		return o.committed(v)
+	case "requires_confirmation", "requires_action", "requires_capture", "processing":
+		return o.committed(v)
+	}
+	return o.notUnderstood()
+}
+
+// cancelVerdict: the cancel itself costs nothing; what it ends is the hold of its object.
+func (o object) cancelVerdict(v vendors.Verdict) vendors.Verdict {
+	if o.Status != "canceled" {
+		return o.notUnderstood()
+	}
+	v.Outcome, v.Object, v.Frees = ledger.OutcomeSettled, "", o.ID
+	return v
+}
+
+func (o object) chargeVerdict() vendors.Verdict {
+	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
+	switch {
+	case o.Status == "succeeded" && o.Captured:
+		taken := o.Amount
+		if o.AmountCaptured != nil {
+			taken = *o.AmountCaptured
+		}
+		return o.settled(v, taken)
+	case o.Status == "succeeded" && o.AmountRefunded >= o.Amount && o.Amount > 0:
+		// An authorisation that was voided or has expired shows as refunded in full.
+		v.Outcome, v.Object, v.Reason = ledger.OutcomeReleased, "", "voided"
+		return v
+	case o.Status == "succeeded", o.Status == "pending":
+		return o.committed(v)
+	case o.Status == "failed":
+		v.Outcome, v.Object, v.Declined = ledger.OutcomeReleased, "", true
+		return v
+	}
+	return o.notUnderstood()
+}
+
+func (o object) refundVerdict() vendors.Verdict {
+	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
+	switch o.Status {
+	case "succeeded":
+		return o.settled(v, o.Amount)
+	case "pending", "requires_action":
+		return o.committed(v)
+	case "failed", "canceled":
+		v.Outcome, v.Object = ledger.OutcomeReleased, ""
+		return v
+	}
+	return o.notUnderstood()
+}
+
+func (o object) settled(v vendors.Verdict, minor int64) vendors.Verdict {
+	amount, err := o.price(minor)
+	if err != nil {
+		return o.notUnderstood()
+	}
+	v.Outcome, v.Amount = ledger.OutcomeSettled, amount
+	return v
+}
+
+func (o object) committed(v vendors.Verdict) vendors.Verdict {
+	amount, err := o.price(o.Amount)
+	if err != nil {
+		return o.notUnderstood()
+	}
+	v.Outcome, v.Amount = ledger.OutcomeCommitted, amount
+	return v
+}
+
+func (o object) notUnderstood() vendors.Verdict {
+	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
+}
+
+func (o object) declineCode() string {
+	var e stripeError
+	if json.Unmarshal(o.LastPaymentError, &e) == nil {
+		return e.reason()
+	}
+	return "declined"
+}

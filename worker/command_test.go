@@ -1,0 +1,123 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ args, want string }{
+		"a flag that does not exist":       {"--proxy x", "unknown flag: --proxy; see 'worker --help'"},
+		"an argument":                      {"now", `"now" is not a command or an argument of 'worker'; see 'worker --help'`},
+		"no activities":                    {"--max-concurrent-activities 0", "--max-concurrent-activities is 0: it must be from 1 to 10000"},
+		"too many activities":              {"--max-concurrent-activities 10001", "--max-concurrent-activities is 10001: it must be from 1 to 10000"},
+		"activities that are not a number": {"--max-concurrent-activities many", `invalid argument "many" for "--max-concurrent-activities" flag: strconv.ParseInt: parsing "many": invalid syntax; see 'worker --help'`},
+		"a duration without a unit":        {"--stop-timeout 40", `invalid argument "40" for "--stop-timeout" flag: time: missing unit in duration "40"; see 'worker --help'`},
+		"a stop without patience":          {"--stop-timeout 0s", "--stop-timeout is 0s: it must be longer than zero, such as 40s"},
+		"an unknown log format":            {"--log-format xml", `--log-format is "xml": it must be text or json`},
+		"an unknown log level":             {"--log-level loud", `--log-level is "loud": it must be debug, info, warn or error`},
+		"half of another proxy":            {"--control-url http://proxy:8788", "--control-url names another proxy's control plane: give its data plane too, with --proxy-url"},
+		"two proxies":                      {"--proxy-url http://proxy:8787 --stripe-secret-file stripe.key", "--stripe-secret-file is for the proxy inside the worker, and --proxy-url names another: give one of them"},
+		"an argument to health":            {"health now", `"now" is not a command or an argument of 'worker health'; see 'worker health --help'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			state := filepath.Join(b.dir, "state")
+			args := strings.Fields(test.args)
+			if args[0] != "health" {
+				args = append([]string{"--state-dir", state}, args...)
+			}
+			require.Equal(t, exitUsage, b.run(t.Context(), args))
+			require.Equal(t, "worker: "+test.want, b.errorLine(t))
+			require.NoDirExists(t, state)
+			require.Empty(t, b.stdout.String())
+		})
+	}
+}
+
+func TestWorker_TakesDownWhatItStartedWhenTemporalIsNotThere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
+
+	require.Equal(t, "worker: no Temporal server answers at "+nobody+" (dial tcp "+nobody+": connect: connection refused): start one with 'temporal server start-dev', or set TEMPORAL_ADDRESS", b.errorLine(t))
+	require.Empty(t, b.stdout.String(), "it was never ready")
+	listen(t, b.dataAddr) // fails if the proxy still listens
+}
+
+func TestWorker_RefusesTemporalSettingsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.env["TEMPORAL_CONFIG_FILE"] = b.file(t, "broken.toml", "[profile\n= what")
+	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
+	require.Contains(t, b.errorLine(t), "worker: cannot use the Temporal connection settings: ")
+	listen(t, b.dataAddr)
+}
+
+func TestWorker_TellsThatItsPortIsTaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	listen(t, b.dataAddr)
+	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
+	require.Contains(t, b.errorLine(t), b.dataAddr)
+	require.Contains(t, b.errorLine(t), "address already in use")
+	require.Contains(t, b.errorLine(t), "--data-addr")
+	require.Empty(t, b.stdout.String())
+}
+
+func TestWorker_TellsThatTheVendorsSecretIsMissing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	args := b.embedded(t)
+	absent := filepath.Join(b.dir, "stripe.key")
+	require.NoError(t, os.Remove(absent))
+	require.Equal(t, exitError, b.run(t.Context(), args))
+	require.Contains(t, b.errorLine(t), absent)
+	listen(t, b.dataAddr)
+}
+
+func TestWorker_ChecksAProxyElsewhereBeforeItPolls(t *testing.T) {
+	t.Parallel()
+	another := server(t, http.StatusNotFound, "404 page not found")
+	strict := readyServer(t, http.StatusUnauthorized, `{"code":"admin_key_rejected","message":"wrong admin key"}`)
+	closing := server(t, http.StatusServiceUnavailable, `{"code":"ledger_unavailable","message":"the ledger cannot be opened"}`)
+	for name, test := range map[string]struct{ url, want string }{
+		"nothing listens":          {"http://" + nobody, "no vault proxy answers at http://" + nobody + " (connect: connection refused): start it first, or check --control-url"},
+		"something else listens":   {another, "what answers at " + another + " is not a vault proxy's control plane (HTTP 404): check --control-url"},
+		"it refuses the admin key": {strict, "the vault proxy at " + strict + " refused the admin key: give the one it was started with, by --admin-key-file or TOLLGATE_ADMIN_KEY"},
+		"it is not ready":          {closing, "the vault proxy at " + closing + " is not ready: the ledger cannot be opened (ledger_unavailable)"},
+		"its URL is none":          {"proxy:8787", "the vault proxy's control URL must look like http://127.0.0.1:8787"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			code := b.run(t.Context(), []string{"--proxy-url", test.url, "--admin-key-file", b.file(t, "admin.key", "admin_test")})
+			require.Equal(t, exitError, code)
+			require.Equal(t, "worker: "+test.want, b.errorLine(t))
+			require.Empty(t, b.stdout.String())
+		})
+	}
+}
+
+func TestNewLogger_WritesWhatTheFlagsAsk(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{
+		"text": `level=WARN msg=stopping calls=3\n$`,
+		"json": `"level":"WARN","msg":"stopping","calls":3}\n$`,
+	} {
+		out := newOutput()
+		logger, err := newLogger(out, format, "warn")
+		require.NoError(t, err)
+		logger.Info("starting")
+		logger.Warn("stopping", "calls", 3)
+		require.Regexp(t, want, out.String())
+		require.NotContains(t, out.String(), "starting")
+	}
+}

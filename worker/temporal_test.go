@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+func TestWorker_AgainstATemporalServer(t *testing.T) {
+	t.Parallel()
+	_, address := devServer(t)
+
+	t.Run("it polls, is healthy, and stops when it is told to", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.env["TEMPORAL_ADDRESS"] = address
+		probe := func() (int, string) {
+			p := setup(t)
+			p.env["TEMPORAL_ADDRESS"] = address
+			return p.run(t.Context(), []string{"health"}), p.stderr.String()
+		}
+
+		w := b.begin(t, b.embedded(t))
+		require.Equal(t, fmt.Sprintf("worker ready task_queue=tollgate-billing temporal=%s namespace=default proxy=http://%s control=http://%s embedded=true\n",
+			address, b.dataAddr, b.dataAddr), b.stdout.String())
+		require.Eventually(t, func() bool { code, _ := probe(); return code == exitOK }, pollWindow, 100*time.Millisecond)
+
+		w.stop()
+		require.Equal(t, exitOK, w.ended(t), b.stderr.String())
+		require.Empty(t, b.stderr.String())
+		listen(t, b.dataAddr) // fails if the proxy still listens
+	})
+
+	t.Run("a namespace that is not there", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.env["TEMPORAL_ADDRESS"], b.env["TEMPORAL_NAMESPACE"] = address, "nowhere"
+		require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
+		require.Equal(t, "worker: the Temporal server at "+address+" has no namespace nowhere: create it with 'temporal operator namespace create -n nowhere', or set TEMPORAL_NAMESPACE", b.errorLine(t))
+		require.Empty(t, b.stdout.String())
+		listen(t, b.dataAddr)
+	})
+}
+
+func TestHealth_FailsWithoutAWorker(t *testing.T) {
+	t.Parallel()
+	_, address := devServer(t)
+	b := setup(t)
+	b.env["TEMPORAL_ADDRESS"] = address
+	require.Equal(t, exitError, b.run(t.Context(), []string{"health"}))
+	require.Regexp(t, `^worker: no worker of host \S+ polls task queue tollgate-billing in namespace default at `+address+`$`, b.errorLine(t))
+}
+
+// slowProxy speaks as much of a vault proxy's HTTP as one charge takes, and
+// holds the charge until it is released.
+type slowProxy struct {
+	reached, release chan struct{}
+}
+
+func (p *slowProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := any(struct{}{})
+	switch r.Method + " " + r.URL.Path {
+	case "POST /vault/keys":
+		w.WriteHeader(http.StatusCreated)
+		answer = map[string]any{"vault_key": "vault_key_test", "key_id": "key_1", "expires_at": time.Now().Add(time.Hour)}
+	case "POST /stripe/v1/payment_intents":
+		close(p.reached)
+		<-p.release
+		answer = map[string]any{"id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 100, "currency": "usd"}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func TestWorker_FinishesTheChargeUnderWayBeforeItStops(t *testing.T) {
+	t.Parallel()
+	temporalClient, address := devServer(t)
+	proxy := &slowProxy{reached: make(chan struct{}), release: make(chan struct{})}
+	proxyServer := httptest.NewServer(proxy)
+	t.Cleanup(proxyServer.Close)
+	b := setup(t)
+	b.env["TEMPORAL_ADDRESS"] = address
+	w := b.begin(t, []string{"--proxy-url", proxyServer.URL, "--admin-key-file", b.file(t, "admin.key", "admin_test"), "--log-level", "error"})
+	source := customerlist.Source{Generate: 1, Seed: 1}
+	_, err := temporalClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "billing-pro-2026-11", TaskQueue: workflows.TaskQueue},
+		workflows.Billing, workflows.BillingInput{Plan: "pro", Period: "2026-11", Customers: source, BudgetUSD: 500 * money.Dollar})
+	require.NoError(t, err)
+	<-proxy.reached
+
+	w.stop()
+	close(proxy.release)
+
+	require.Equal(t, exitOK, w.ended(t), b.stderr.String())
+	require.Contains(t, completedActivities(t, temporalClient, workflows.BatchWorkflowID("billing-pro-2026-11", 0)), "ChargeCustomer")
+}
+
+// completedActivities are the types of the activities whose result the server has.
+func completedActivities(t *testing.T, c client.Client, workflowID string) []string {
+	t.Helper()
+	names := map[int64]string{}
+	var completed []string
+	events := c.GetWorkflowHistory(t.Context(), workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		require.NoError(t, err)
+		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
+			names[event.GetEventId()] = scheduled.GetActivityType().GetName()
+		}
+		if done := event.GetActivityTaskCompletedEventAttributes(); done != nil {
+			completed = append(completed, names[done.GetScheduledEventId()])
+		}
+	}
+	return slices.Compact(completed)
+}

@@ -1,0 +1,228 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+const (
+	rootID   = "billing-pro-2026-11"
+	runLabel = "temporal/default-test-namespace/billing-pro-2026-11"
+	vaultKey = "vault_key_test"
+)
+
+// testBundle is a workflow environment whose activities are mocked by a world
+// that counts: every customer costs one dollar, and each item ends as scripted.
+type testBundle struct {
+	env *testsuite.TestWorkflowEnvironment
+	act *activities.Activities
+
+	mu       sync.Mutex
+	script   map[int]error                  // item -> what its charge fails with
+	onCharge func(item int)                 // runs inside the charge
+	ledger   map[int]activities.ItemOutcome // what ReadOutcomes finds; absent: LedgerNone
+	calls    map[int]int                    // charges by item
+	inFlight int
+	widest   int // most charges at once
+	spend    []activities.Spend
+	reports  int
+	revoked  bool
+	reads    []int // items of ReadOutcomes, in order
+}
+
+func setup(t *testing.T) *testBundle {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	// The failures that the tests script would fill pages.
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	b := &testBundle{
+		env:    suite.NewTestWorkflowEnvironment(),
+		script: map[int]error{},
+		ledger: map[int]activities.ItemOutcome{},
+		calls:  map[int]int{},
+	}
+	b.env.SetTestTimeout(time.Minute)
+	b.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: rootID, TaskQueue: workflows.TaskQueue})
+	b.env.RegisterWorkflow(workflows.Billing)
+	b.env.RegisterWorkflow(workflows.ChargeBatch)
+	b.env.RegisterActivity(b.act)
+	t.Cleanup(func() { b.env.AssertExpectations(t) })
+	return b
+}
+
+func pinned(n int) customerlist.Pinned {
+	return customerlist.Pinned{SHA256: "feed", Count: n, TotalUSD: money.USD(n) * money.Dollar}
+}
+
+func source(n int) customerlist.Source { return customerlist.Source{Generate: n, Seed: 1} }
+
+func billingInput(n int) workflows.BillingInput {
+	return workflows.BillingInput{
+		Plan: "pro", Period: "2026-11", Customers: source(n), Pinned: pinned(n),
+		BudgetUSD: 500 * money.Dollar, BatchSize: 10, Window: 4, Parallelism: 2,
+	}
+}
+
+// expectBegin mocks the pin and the issue of the key, each exactly once.
+func (b *testBundle) expectBegin(n int) {
+	b.env.OnActivity(b.act.PinCustomers, mock.Anything, activities.PinInput{Source: source(n), Expected: pinned(n)}).
+		Return(pinned(n), nil).Once()
+	b.env.OnActivity(b.act.IssueVaultKey, mock.Anything, activities.IssueInput{
+		RootWorkflowID: rootID, RunLabel: runLabel, Phase: "charge", BudgetUSD: 500 * money.Dollar, TTL: 2 * time.Hour,
+	}).Return(activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"}, nil).Once()
+}
+
+func (b *testBundle) expectFetches() {
+	b.env.OnActivity(b.act.FetchCustomers, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.FetchInput) (activities.FetchResult, error) {
+			page := make([]customerlist.Customer, 0, in.To-in.From)
+			for i := in.From; i < in.To; i++ {
+				page = append(page, customer(i))
+			}
+			return activities.FetchResult{Customers: page}, nil
+		})
+}
+
+func customer(item int) customerlist.Customer {
+	return customerlist.Customer{ID: fmt.Sprintf("cus_%d", item), PaymentMethod: "pm_card_visa", AmountCents: 100, Currency: "usd"}
+}
+
+// expectCharges plays the script, and holds each charge to its identity.
+func (b *testBundle) expectCharges(t *testing.T) {
+	t.Helper()
+	b.env.OnActivity(b.act.ChargeCustomer, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.ChargeInput) (activities.ChargeResult, error) {
+			if in.RootWorkflowID != rootID || in.VaultKey != vaultKey || in.Customer != customer(in.Item) {
+				t.Errorf("charge of item %d is not its own: %+v", in.Item, in)
+			}
+			b.mu.Lock()
+			b.calls[in.Item]++
+			b.inFlight++
+			b.widest = max(b.widest, b.inFlight)
+			err := b.script[in.Item]
+			b.mu.Unlock()
+			if b.onCharge != nil {
+				b.onCharge(in.Item)
+			}
+			b.mu.Lock()
+			b.inFlight--
+			b.mu.Unlock()
+			if err != nil {
+				return activities.ChargeResult{}, err
+			}
+			return activities.ChargeResult{PaymentIntent: "pi_1", Status: "succeeded", AmountUSD: money.Dollar}, nil
+		})
+}
+
+// expectEnd mocks the revocation, exactly once, and the ledger's reports: the
+// scripted ones in their order, the last of them again and again.
+func (b *testBundle) expectEnd(reports ...activities.Spend) {
+	b.spend = reports
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).
+		Return(func(context.Context, activities.RevokeInput) (activities.RevokeResult, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.revoked = true
+			return activities.RevokeResult{}, nil
+		}).Once()
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel}).
+		Return(func(context.Context, activities.ReportInput) (activities.Spend, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			report := b.spend[min(b.reports, len(b.spend)-1)]
+			b.reports++
+			return report, nil
+		})
+}
+
+func (b *testBundle) expectReads(t *testing.T) {
+	t.Helper()
+	b.env.OnActivity(b.act.ReadOutcomes, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.OutcomesInput) (activities.OutcomesResult, error) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if !b.revoked {
+				t.Error("outcomes are read while a late attempt could still come through")
+			}
+			var out activities.OutcomesResult
+			for _, item := range in.Items {
+				b.reads = append(b.reads, item)
+				found, ok := b.ledger[item]
+				if !ok {
+					found = activities.ItemOutcome{State: activities.LedgerNone}
+				}
+				found.Item = item
+				out.Outcomes = append(out.Outcomes, found)
+			}
+			return out, nil
+		})
+}
+
+func (b *testBundle) run(t *testing.T, in workflows.BillingInput) workflows.Summary {
+	t.Helper()
+	b.env.ExecuteWorkflow(workflows.Billing, in)
+	require.True(t, b.env.IsWorkflowCompleted())
+	require.NoError(t, b.env.GetWorkflowError())
+	var summary workflows.Summary
+	require.NoError(t, b.env.GetWorkflowResult(&summary))
+	requireAddsUp(t, summary)
+	return summary
+}
+
+func requireAddsUp(t *testing.T, s workflows.Summary) {
+	t.Helper()
+	require.Equal(t, s.Customers, s.Charged+s.Declined+s.CapDenied+s.NotAttempted+s.Unknown+s.Failed)
+}
+
+func (b *testBundle) progress(t *testing.T) workflows.Progress {
+	t.Helper()
+	value, err := b.env.QueryWorkflow(workflows.QueryProgress)
+	require.NoError(t, err)
+	var progress workflows.Progress
+	require.NoError(t, value.Get(&progress))
+	return progress
+}
+
+// charged lists the items whose charge was called, ascending.
+func (b *testBundle) charged() []int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var items []int
+	for item := range b.calls {
+		items = append(items, item)
+	}
+	slices.Sort(items)
+	return items
+}
+
+func terminal(kind string) error {
+	return temporal.NewNonRetryableApplicationError("scripted", kind, nil)
+}
+
+func retryable(kind string) error { return temporal.NewApplicationError("scripted", kind) }
+
+// ranges builds a set from pairs of from and to.
+func ranges(pairs ...int) workflows.Ranges {
+	var out workflows.Ranges
+	for i := 0; i < len(pairs); i += 2 {
+		out = append(out, workflows.Range{From: pairs[i], To: pairs[i+1]})
+	}
+	return out
+}

@@ -1,0 +1,27 @@
+// Package workflows holds the billing run: deterministic code only, no I/O, no
+// clock, no randomness. Side effects are activities.
+//
+//	Billing  pin the list -> issue the vault key -> batches -> wait for proof -> revoke -> summary
+//	   └── ChargeBatch <root>/batch/<n>: pages of customers -> a window of ChargeCustomer
+//
+// # What holds
+//
+//   - An item is its position in the pinned list, the same in every run of the
+//     chain. Its idempotency key is made of that and of the root workflow's ID,
+//     never of a run ID, so that no reset, retry or continue-as-new charges twice.
+//   - The first refusal that is true of every further item, such as CapExhausted,
+//     stops the scheduling in all batches. What is in flight ends, and the run
+//     completes with a summary. A run fails only before its first charge.
+//   - Workflows keep counts and ranges; the outcome of each single item lives in
+//     the ledger. An item whose activity could not tell is read from there.
+//   - The six outcomes of the summary add up to the length of the list.
+//   - Nothing is in flight when a workflow continues as new, since activities do
+//     not survive that.
+//
+// # Cancellation
+//
+// A cancelled run schedules nothing more, lets attempts that are under way end,
+// revokes its key in a disconnected context, and then closes as cancelled; its
+// Summary is in the details of the CanceledError. Terminating a run executes no
+// code at all: the expiry of the key is what ends its spending.
+package workflows

@@ -1,0 +1,206 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/tollgate/tollgate/activities"
+)
+
+// TypeAccountingMismatch is the error type of a run whose outcomes do not add up
+// to its list: a fault of this code, which must not pass for a result.
+const TypeAccountingMismatch = "AccountingMismatch"
+
+const (
+	// cleanUpTimeout bounds each control-plane call after the last charge.
+	cleanUpTimeout = 10 * time.Minute
+	// outcomePage is how many items one activity reads from the ledger.
+	outcomePage = 200
+	// lateCalls bounds the wait for calls that were in flight when the key was
+	// revoked: the proxy gives the vendor 30 s, and then commits.
+	lateCalls = time.Minute
+)
+
+// finish settles what is unknown, ends the key, and sums up. It goes on when the
+// run is cancelled, since the key has to be revoked then most of all.
+func (b *billing) finish(ctx workflow.Context) (Summary, error) {
+	b.phase = StateSettling
+	never := b.state.NextBatch * b.in.BatchSize
+	if never < b.state.Pinned.Count {
+		b.state.Tally.Count(NotAttempted, b.state.Pinned.Count-never)
+		b.state.Exceptions.merge(Exceptions{NotAttempted: Ranges{{From: never, To: b.state.Pinned.Count}}})
+	}
+	// The proxy may only send again, to prove what happened, while the key lives.
+	if len(b.state.InDoubt)+len(b.state.Lost) > 0 {
+		b.awaitProof(ctx)
+	}
+	revoked := b.revoke()
+	// Read after the revocation: an attempt cut off from its activity could until
+	// then still have come through.
+	b.resolve()
+	summary := b.summary(revoked)
+	b.phase = StateDone
+	if got := b.state.Tally.Total(); got != b.state.Pinned.Count {
+		return Summary{}, temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("outcomes of %d items were counted in a list of %d", got, b.state.Pinned.Count),
+			TypeAccountingMismatch, nil, summary)
+	}
+	if ctx.Err() != nil {
+		return Summary{}, temporal.NewCanceledError(summary)
+	}
+	return summary, nil
+}
+
+// awaitProof waits, bounded and with growing pauses, until the ledger holds no
+// call of the run whose outcome is open. Cancelling the run ends the wait.
+func (b *billing) awaitProof(ctx workflow.Context) {
+	deadline := workflow.Now(ctx).Add(b.in.SettleTimeout)
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		spend, err := b.spend(time.Minute)
+		if err == nil && spend.Unknown == 0 && spend.InFlight == 0 {
+			return
+		}
+		left := deadline.Sub(workflow.Now(ctx))
+		if left <= 0 || workflow.Sleep(ctx, min(pause, left)) != nil {
+			return
+		}
+	}
+}
+
+func (b *billing) revoke() bool {
+	var a *activities.Activities
+	err := workflow.ExecuteActivity(controlOptions(b.detached, cleanUpTimeout), a.RevokeVaultKey,
+		activities.RevokeInput{KeyID: b.state.Key.KeyID}).Get(b.detached, nil)
+	if err != nil {
+		workflow.GetLogger(b.detached).Error("the vault key could not be revoked; it lives until it expires",
+			"key_id", b.state.Key.KeyID, "error", err)
+	}
+	return err == nil
+}
+
+// resolve reads from the ledger how the items ended that are counted as unknown.
+func (b *billing) resolve() {
+	lost := b.resolveSet(b.state.Lost, NotAttempted)
+	// A charge that used up its time without a call in the ledger was tried in
+	// vain; one that was cancelled was hardly tried at all.
+	absent := Failed
+	if b.stop == StopCanceled {
+		absent = NotAttempted
+	}
+	doubt := b.resolveSet(b.state.InDoubt, absent)
+	b.state.Lost, b.state.InDoubt = nil, nil
+	b.state.Exceptions.merge(Exceptions{Unknown: lost})
+	b.state.Exceptions.merge(Exceptions{Unknown: doubt})
+}
+
+// resolveSet books each item of a set and returns those that stay unknown.
+// absent is the outcome of an item of which the ledger has no call at all.
+func (b *billing) resolveSet(open Ranges, absent Outcome) Ranges {
+	deadline := workflow.Now(b.detached).Add(lateCalls)
+	for pause := time.Second; len(open) > 0; pause *= 2 {
+		open = b.readOutcomes(open, absent)
+		left := deadline.Sub(workflow.Now(b.detached))
+		if len(open) == 0 || left <= 0 || workflow.Sleep(b.detached, min(pause, left)) != nil {
+			break
+		}
+	}
+	return open
+}
+
+func (b *billing) readOutcomes(open Ranges, absent Outcome) Ranges {
+	var a *activities.Activities
+	var still Ranges
+	for _, items := range open.Chunks(outcomePage) {
+		var read activities.OutcomesResult
+		err := workflow.ExecuteActivity(controlOptions(b.detached, cleanUpTimeout), a.ReadOutcomes, activities.OutcomesInput{
+			RootWorkflowID: b.workflowID, RunLabel: b.runLabel, Items: items,
+		}).Get(b.detached, &read)
+		if err != nil || len(read.Outcomes) != len(items) {
+			workflow.GetLogger(b.detached).Error("the ledger could not be read; the items stay unknown",
+				"first_item", items[0], "items", len(items), "error", err)
+			for _, item := range items {
+				still.Add(item, item+1)
+			}
+			continue
+		}
+		for _, found := range read.Outcomes {
+			outcome := fromLedger(found.State, absent)
+			if outcome == Unknown {
+				still.Add(found.Item, found.Item+1)
+				continue
+			}
+			b.rebook(found, outcome)
+		}
+	}
+	return still
+}
+
+func (b *billing) rebook(found activities.ItemOutcome, outcome Outcome) {
+	b.state.Tally.Count(Unknown, -1)
+	b.state.Tally.Count(outcome, 1)
+	if outcome == Charged {
+		b.state.Tally.addCharged(found.AmountUSD)
+		return
+	}
+	var one Exceptions
+	one.of(outcome).Add(found.Item, found.Item+1)
+	b.state.Exceptions.merge(one)
+}
+
+func fromLedger(state activities.LedgerState, absent Outcome) Outcome {
+	switch state {
+	case activities.LedgerCharged:
+		return Charged
+	case activities.LedgerDeclined:
+		return Declined
+	case activities.LedgerReleased:
+		return Failed
+	case activities.LedgerNone:
+		return absent
+	case activities.LedgerPending:
+	}
+	return Unknown
+}
+
+func (b *billing) spend(within time.Duration) (activities.Spend, error) {
+	var a *activities.Activities
+	var spend activities.Spend
+	err := workflow.ExecuteActivity(controlOptions(b.detached, within), a.SpendReport,
+		activities.ReportInput{RunLabel: b.runLabel}).Get(b.detached, &spend)
+	return spend, err
+}
+
+func (b *billing) summary(revoked bool) Summary {
+	tally := b.state.Tally
+	out := Summary{
+		Plan:         b.in.Plan,
+		Period:       b.in.Period,
+		WorkflowID:   b.workflowID,
+		RunLabel:     b.runLabel,
+		KeyID:        b.state.Key.KeyID,
+		KeyRevoked:   revoked,
+		Customers:    b.state.Pinned.Count,
+		Charged:      tally.Charged,
+		Declined:     tally.Declined,
+		CapDenied:    tally.CapDenied,
+		NotAttempted: tally.NotAttempted,
+		Unknown:      tally.Unknown,
+		Failed:       tally.Failed,
+		CapUSD:       b.in.BudgetUSD,
+		SettledUSD:   tally.ChargedUSD,
+		StopReason:   b.stop,
+		ListSHA256:   b.state.Pinned.SHA256,
+		Exceptions:   b.state.Exceptions,
+	}
+	spend, err := b.spend(cleanUpTimeout)
+	if err != nil {
+		workflow.GetLogger(b.detached).Error("the ledger could not be read; the amounts are the run's own sum", "error", err)
+		return out
+	}
+	out.LedgerRead = true
+	out.SettledUSD, out.CommittedUSD, out.UnknownUSD = spend.SettledUSD, spend.CommittedUSD, spend.UnknownUSD
+	return out
+}

@@ -1,0 +1,58 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// attemptTimeout of one charge covers the proxy's wait for contended budget, its
+// deadline towards the vendor (30 s) and its commit. Were it shorter, an attempt
+// would be given up while the proxy is still at it.
+const attemptTimeout = time.Minute
+
+// chargeOptions retries without counting: whether to go on is for the error's
+// type and the overall timeout to say, since the number of attempts says nothing
+// about what happened.
+func chargeOptions(ctx workflow.Context, overall time.Duration) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    min(attemptTimeout, overall),
+		ScheduleToCloseTimeout: overall,
+		// A cancelled charge that is under way still ends one way or the other, and
+		// that has to be counted.
+		WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    200 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    5 * time.Second,
+		},
+	})
+}
+
+// controlOptions are for calls to the proxy's control plane.
+func controlOptions(ctx workflow.Context, overall time.Duration) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    min(30*time.Second, overall),
+		ScheduleToCloseTimeout: overall,
+		WaitForCancellation:    true,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    500 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    30 * time.Second,
+		},
+	})
+}
+
+// listOptions are for reading the customer list; a whole list may be a large file.
+func listOptions(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    10 * time.Minute,
+		ScheduleToCloseTimeout: 30 * time.Minute,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    500 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    30 * time.Second,
+		},
+	})
+}

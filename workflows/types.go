@@ -1,0 +1,124 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// TaskQueue is the queue that the worker polls for both workflows and their activities.
+const TaskQueue = "tollgate-billing"
+
+// QueryProgress names the query that returns Progress. It answers for running
+// and for closed runs, as long as a worker is up.
+const QueryProgress = "progress"
+
+const (
+	// SignalStop tells a batch to schedule no further charge, and tells the run
+	// that one of its batches met a reason to stop. Its payload is a StopSignal.
+	SignalStop = "stop"
+	// SignalProgress carries a BatchProgress from a batch to its run.
+	SignalProgress = "progress"
+)
+
+// StopCanceled is the stop reason of a run that was cancelled. Every other stop
+// reason is the type of the activity error that stopped it, such as CapExhausted.
+const StopCanceled = "Canceled"
+
+// BillingInput starts a run. Zero values of the optional fields mean the default
+// in their comment.
+type BillingInput struct {
+	Plan      string              `json:"plan"`       // [a-z0-9-], part of the workflow ID
+	Period    string              `json:"period"`     // YYYY-MM, part of the workflow ID
+	Customers customerlist.Source `json:"customers"`  // the list
+	Pinned    customerlist.Pinned `json:"pinned"`     // what the starter saw; an empty SHA256 means that the run pins it itself
+	BudgetUSD money.USD           `json:"budget_usd"` // micro-USD; the run never spends more
+	// PerChargeCapUSD refuses single charges above it, micro-USD; zero: no such cap.
+	PerChargeCapUSD money.USD     `json:"per_charge_cap_usd,omitempty"`
+	KeyTTL          time.Duration `json:"key_ttl,omitempty"`     // life of the vault key; 2 h
+	BatchSize       int           `json:"batch_size,omitempty"`  // customers in one child workflow, 1 to MaxBatchSize; 500
+	Window          int           `json:"window,omitempty"`      // concurrent charges in one batch, 1 to MaxWindow; 64
+	Parallelism     int           `json:"parallelism,omitempty"` // batches at once, 1 to MaxParallelism; 2
+	// ChargeTimeout bounds all attempts at one charge together; 10 min. What
+	// happened to a charge that runs out of it is then read from the ledger.
+	ChargeTimeout time.Duration `json:"charge_timeout,omitempty"`
+	// SettleTimeout bounds the wait, after the last charge, for calls whose
+	// outcome the proxy is still proving; 5 min.
+	SettleTimeout time.Duration `json:"settle_timeout,omitempty"`
+
+	// Resume carries a run over continue-as-new. Starters leave it nil.
+	Resume *BillingState `json:"resume,omitempty"`
+}
+
+// Bounds of BillingInput. A server takes at most 2,000 pending activities from
+// one workflow; a batch whose window came near that would stall for ever rather
+// than fail.
+const (
+	MaxBatchSize   = 2000
+	MaxWindow      = 1000
+	MaxParallelism = 100
+)
+
+// Summary is the result of a run. The six outcome counts add up to Customers.
+type Summary struct {
+	Plan       string `json:"plan"`
+	Period     string `json:"period"`
+	WorkflowID string `json:"workflow_id"`
+	RunLabel   string `json:"run_label"` // the ledger's name of the run
+	KeyID      string `json:"key_id"`
+	KeyRevoked bool   `json:"key_revoked"` // false: revoking failed, the key lives until it expires
+
+	Customers    int `json:"customers"`
+	Charged      int `json:"charged"`       // the vendor took the payment, or has it in processing
+	Declined     int `json:"declined"`      // the vendor refused the payment; nothing was taken
+	CapDenied    int `json:"cap_denied"`    // the proxy refused: the budget had no room
+	NotAttempted int `json:"not_attempted"` // never sent to the vendor: the run had stopped, or its key had ended
+	Unknown      int `json:"unknown"`       // the vendor may or may not have acted; a person has to look
+	Failed       int `json:"failed"`        // tried and certainly without effect, for another reason than a decline
+
+	CapUSD       money.USD `json:"cap_usd"`
+	SettledUSD   money.USD `json:"settled_usd"`             // booked by the ledger
+	CommittedUSD money.USD `json:"committed_usd,omitempty"` // certain, final amount still open
+	UnknownUSD   money.USD `json:"unknown_usd,omitempty"`   // held until there is proof
+	// LedgerRead is false if the ledger could not be asked at the end; the amounts
+	// are then the sum of the answers that the run itself saw.
+	LedgerRead bool `json:"ledger_read"`
+
+	StopReason string     `json:"stop_reason"` // empty: every customer was attempted
+	ListSHA256 string     `json:"list_sha256"`
+	Exceptions Exceptions `json:"exceptions"`
+}
+
+// Progress answers QueryProgress.
+type Progress struct {
+	State        string    `json:"state"` // one of the State constants
+	WorkflowID   string    `json:"workflow_id"`
+	RunLabel     string    `json:"run_label"`
+	KeyID        string    `json:"key_id,omitempty"`
+	Customers    int       `json:"customers"`
+	Charged      int       `json:"charged"`
+	Declined     int       `json:"declined"`
+	CapDenied    int       `json:"cap_denied"`
+	NotAttempted int       `json:"not_attempted"`
+	Unknown      int       `json:"unknown"`
+	Failed       int       `json:"failed"`
+	InFlight     int       `json:"in_flight"`
+	CapUSD       money.USD `json:"cap_usd"`
+	SettledUSD   money.USD `json:"settled_usd"` // as far as the run has seen; the summary has the ledger's sum
+	StopReason   string    `json:"stop_reason,omitempty"`
+}
+
+// Done is how many customers have an outcome.
+func (p Progress) Done() int {
+	return p.Charged + p.Declined + p.CapDenied + p.NotAttempted + p.Unknown + p.Failed
+}
+
+// States of a run, in their order.
+const (
+	StateStarting = "starting" // pinning the list, issuing the key
+	StateCharging = "charging"
+	StateStopping = "stopping" // no further charge is scheduled, what is in flight ends
+	StateSettling = "settling" // waiting for proof of what is unknown, revoking the key, reading the ledger
+	StateDone     = "done"
+)
