@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/vaultproxy"
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
@@ -73,15 +74,16 @@ func TestChargeCustomer_JudgesThePaymentIntentsStatus(t *testing.T) {
 	}
 }
 
-func TestChargeCustomer_TellsEachRefusalOfTheProxyApart(t *testing.T) {
-	t.Parallel()
-	// Every code of the proxy's data plane, with the status it comes with.
-	for code, want := range map[string]struct {
-		status    int
-		kind      string
-		retryable bool
-		benign    bool
-	}{
+type denialWant struct {
+	status    int
+	kind      string
+	retryable bool
+	benign    bool
+}
+
+// denials are all codes of the proxy's data plane, with the status they come with.
+func denials() map[string]denialWant {
+	return map[string]denialWant{
 		"cap_exhausted":         {429, activities.TypeCapExhausted, false, true},
 		"rate_limited":          {429, activities.TypeRateLimited, true, true},
 		"cap_contended":         {429, activities.TypeCapContended, true, true},
@@ -99,12 +101,39 @@ func TestChargeCustomer_TellsEachRefusalOfTheProxyApart(t *testing.T) {
 		"currency_unsupported":  {422, activities.TypeInvalidRequest, false, false},
 		"amount_invalid":        {422, activities.TypeInvalidRequest, false, false},
 		"outcome_unknown":       {502, activities.TypeOutcomeUnknown, true, false},
+		"vendor_unknown":        {404, activities.TypeVendorUnknown, false, false},
+		"vendor_unavailable":    {503, activities.TypeVendorUnavailable, true, false},
 		"vendor_credentials":    {502, activities.TypeVendorCredentials, false, false},
 		"ledger_unavailable":    {503, activities.TypeLedgerUnavailable, true, false},
 		"overloaded":            {503, activities.TypeOverloaded, true, true},
 		"wrong_ledger":          {503, activities.TypeWrongLedger, true, false},
-		"code_of_a_later_proxy": {503, activities.TypeUnexpected, false, false},
-	} {
+	}
+}
+
+func TestChargeCustomer_KnowsEveryCodeThatTheProxyHas(t *testing.T) {
+	t.Parallel()
+	table := denials()
+	for code, info := range vaultproxy.Codes() {
+		want, known := table[string(code)]
+		require.True(t, known, "no error type is asserted for %s", code)
+		require.Equal(t, want.status, info.Status, code)
+		require.Equal(t, want.retryable, info.Retry, code)
+		delete(table, string(code))
+	}
+	require.Empty(t, table, "codes that the proxy does not have")
+}
+
+func TestChargeCustomer_DoesNotRetryACodeThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.answer = denial(http.StatusServiceUnavailable, "code_of_a_later_proxy", nil)
+	_, err := b.charge(t)
+	requireFault(t, err, activities.TypeUnexpected, false)
+}
+
+func TestChargeCustomer_TellsEachRefusalOfTheProxyApart(t *testing.T) {
+	t.Parallel()
+	for code, want := range denials() {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)

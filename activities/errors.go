@@ -18,6 +18,7 @@ const (
 	TypeEndpointNotAllowed = "EndpointNotAllowed" // the key's policy does not list the endpoint
 	TypeScopeDenied        = "ScopeDenied"        //
 	TypeUnmeteredOperation = "UnmeteredOperation" // the call's cost cannot be bounded beforehand
+	TypeVendorUnknown      = "VendorUnknown"      // the proxy serves no such vendor
 	TypeVendorCredentials  = "VendorCredentials"  // the vendor refused the proxy's own secret
 
 	// Terminal, of one item.
@@ -32,6 +33,7 @@ const (
 	TypeRateLimited         = "RateLimited"         //
 	TypeIdempotencyInFlight = "IdempotencyInFlight" // an earlier attempt of the item has not ended
 	TypeOutcomeUnknown      = "OutcomeUnknown"      // the vendor may have acted; the next attempt asks for proof
+	TypeVendorUnavailable   = "VendorUnavailable"   // the vendor could not be reached and nothing was sent
 	TypeLedgerUnavailable   = "LedgerUnavailable"   //
 	TypeOverloaded          = "Overloaded"          //
 	TypeWrongLedger         = "WrongLedger"         // a proxy answered that keeps another ledger
@@ -76,6 +78,8 @@ func denialRule(code string) (rule, bool) {
 		return rule{errorType: TypeScopeDenied, text: "the request is outside of the vault key's scope"}, true
 	case "unmetered_operation":
 		return rule{errorType: TypeUnmeteredOperation, text: "the cost of the request cannot be bounded beforehand"}, true
+	case "vendor_unknown":
+		return rule{errorType: TypeVendorUnknown, text: "the vault proxy does not serve the vendor"}, true
 	case "vendor_credentials":
 		return rule{errorType: TypeVendorCredentials, text: "the vendor refused the vault proxy's secret; check the proxy's configuration"}, true
 	case "request_invalid", "request_ambiguous", "idempotency_required", "currency_unsupported", "amount_invalid":
@@ -90,6 +94,8 @@ func denialRule(code string) (rule, bool) {
 		return rule{errorType: TypeRateLimited, retry: true, benign: true, text: "the vendor or the vault proxy asks to slow down"}, true
 	case "outcome_unknown":
 		return rule{errorType: TypeOutcomeUnknown, retry: true, text: "the vendor may have acted; the next attempt asks for proof"}, true
+	case "vendor_unavailable":
+		return rule{errorType: TypeVendorUnavailable, retry: true, text: "the vendor could not be reached and nothing was sent"}, true
 	case "ledger_unavailable":
 		return rule{errorType: TypeLedgerUnavailable, retry: true, text: "the vault proxy's ledger is not available"}, true
 	case "overloaded":

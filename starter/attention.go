@@ -12,7 +12,12 @@ import (
 // budget are what a bounded run is expected to meet; the rest is not.
 func attention(s workflows.Summary) error {
 	var why []string
+	look := "report " + s.WorkflowID
+	if s.Failed > 0 {
+		look = "audit " + s.WorkflowID + " --limit 0 --verdict released"
+	}
 	if s.Unknown > 0 {
+		look = "audit " + s.WorkflowID + " --limit 0 --verdict unknown"
 		why = append(why, fmt.Sprintf("%s of unknown outcome", charges(s.Unknown)))
 	}
 	if s.Failed > 0 {
@@ -30,7 +35,7 @@ func attention(s workflows.Summary) error {
 	if len(why) == 0 {
 		return nil
 	}
-	return &exit{code: exitAttention, text: fmt.Sprintf("%s ended and needs a look: %s; see 'starter audit %s'", s.WorkflowID, strings.Join(why, ", "), s.WorkflowID)}
+	return &exit{code: exitAttention, text: fmt.Sprintf("%s ended and needs a look: %s; see 'starter %s'", s.WorkflowID, strings.Join(why, ", "), look)}
 }
 
 func charges(n int) string {

@@ -98,12 +98,12 @@ func TestAttention_IsNeededWhenARunDidNotEndAsBoundedRunsDo(t *testing.T) {
 		"the budget stopped it": {func(*workflows.Summary) {}, ""},
 		"nothing stopped it":    {func(s *workflows.Summary) { s.StopReason = "" }, ""},
 		"cards were declined":   {func(s *workflows.Summary) { s.Declined = 500 }, ""},
-		"a charge is unknown":   {func(s *workflows.Summary) { s.Unknown = 1 }, "1 charge of unknown outcome"},
-		"charges failed":        {func(s *workflows.Summary) { s.Failed = 1200 }, "1,200 charges failed"},
-		"somebody stopped it":   {func(s *workflows.Summary) { s.StopReason = activities.TypeKeyRevoked }, "it was stopped by KeyRevoked"},
-		"its key lives on":      {func(s *workflows.Summary) { s.KeyRevoked = false }, "its vault key key_7 could not be revoked ('starter revoke billing-pro-2026-11')"},
-		"the ledger was silent": {func(s *workflows.Summary) { s.LedgerRead = false }, "the ledger could not be read at the end"},
-		"two things went amiss": {func(s *workflows.Summary) { s.Failed, s.Unknown = 2, 3 }, "3 charges of unknown outcome, 2 charges failed"},
+		"a charge is unknown":   {func(s *workflows.Summary) { s.Unknown = 1 }, "1 charge of unknown outcome; see 'starter audit billing-pro-2026-11 --limit 0 --verdict unknown'"},
+		"charges failed":        {func(s *workflows.Summary) { s.Failed = 1200 }, "1,200 charges failed; see 'starter audit billing-pro-2026-11 --limit 0 --verdict released'"},
+		"somebody stopped it":   {func(s *workflows.Summary) { s.StopReason = activities.TypeKeyRevoked }, "it was stopped by KeyRevoked; see 'starter report billing-pro-2026-11'"},
+		"its key lives on":      {func(s *workflows.Summary) { s.KeyRevoked = false }, "its vault key key_7 could not be revoked ('starter revoke billing-pro-2026-11'); see 'starter report billing-pro-2026-11'"},
+		"the ledger was silent": {func(s *workflows.Summary) { s.LedgerRead = false }, "the ledger could not be read at the end; see 'starter report billing-pro-2026-11'"},
+		"two things went amiss": {func(s *workflows.Summary) { s.Failed, s.Unknown = 2, 3 }, "3 charges of unknown outcome, 2 charges failed; see 'starter audit billing-pro-2026-11 --limit 0 --verdict unknown'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +116,7 @@ func TestAttention_IsNeededWhenARunDidNotEndAsBoundedRunsDo(t *testing.T) {
 				return
 			}
 			require.Equal(t, exitAttention, code)
-			require.Equal(t, "billing-pro-2026-11 ended and needs a look: "+test.want+"; see 'starter audit billing-pro-2026-11'", line)
+			require.Equal(t, "billing-pro-2026-11 ended and needs a look: "+test.want, line)
 		})
 	}
 }

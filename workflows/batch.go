@@ -271,6 +271,7 @@ func (b *batch) halt(reason string, tell bool) {
 		b.abandon()
 	}
 	if tell {
+		b.tell(SignalStop, StopSignal{Reason: reason, Batch: b.in.Number})
 	}
 }
 

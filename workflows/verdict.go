@@ -33,7 +33,8 @@ func judge(err error) verdict {
 	case activities.TypeInvalidRequest, activities.TypeIdempotencyMismatch:
 		return verdict{outcome: Failed}
 	case activities.TypeKeyUnknown, activities.TypeKeyRevoked, activities.TypeKeyExpired,
-		activities.TypeEndpointNotAllowed, activities.TypeScopeDenied, activities.TypeUnmeteredOperation:
+		activities.TypeEndpointNotAllowed, activities.TypeScopeDenied, activities.TypeUnmeteredOperation,
+		activities.TypeVendorUnknown:
 		// The proxy looks for an earlier attempt before it looks at the key: this
 		// item was never sent.
 		return verdict{outcome: NotAttempted, stop: kind}

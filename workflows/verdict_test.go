@@ -25,6 +25,7 @@ func TestJudge_ConcludesNoMoreThanTheErrorProves(t *testing.T) {
 		activities.TypeEndpointNotAllowed:  {NotAttempted, "EndpointNotAllowed"},
 		activities.TypeScopeDenied:         {NotAttempted, "ScopeDenied"},
 		activities.TypeUnmeteredOperation:  {NotAttempted, "UnmeteredOperation"},
+		activities.TypeVendorUnknown:       {NotAttempted, "VendorUnknown"},
 		activities.TypeVendorCredentials:   {Failed, "VendorCredentials"},
 		// Retried until the time was up, or not understood: the ledger has to say.
 		activities.TypeUnexpected:          {Unknown, ""},
@@ -32,6 +33,7 @@ func TestJudge_ConcludesNoMoreThanTheErrorProves(t *testing.T) {
 		activities.TypeRateLimited:         {Unknown, ""},
 		activities.TypeIdempotencyInFlight: {Unknown, ""},
 		activities.TypeOutcomeUnknown:      {Unknown, ""},
+		activities.TypeVendorUnavailable:   {Unknown, ""},
 		activities.TypeLedgerUnavailable:   {Unknown, ""},
 		activities.TypeOverloaded:          {Unknown, ""},
 		activities.TypeWrongLedger:         {Unknown, ""},

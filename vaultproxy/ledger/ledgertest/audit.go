@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -67,7 +68,7 @@ func auditNoMove(b *bundle) {
 	require.NoError(b.t, err)
 	require.False(b.t, moved)
 	b.exists(ask(k, "c", dollars(5)))
-	b.denied(ask(k, "d", dollars(96)))
+	_ = b.denied(ask(k, "d", dollars(96)))
 	require.Len(b.t, b.audit(ledger.AuditFilter{}), before)
 }
 
@@ -111,10 +112,10 @@ func auditFilter(b *bundle) {
 		"a page":        {ledger.AuditFilter{Limit: 1}, "a"},
 		"two at once":   {ledger.AuditFilter{Verdict: "denied", Run: "r2"}, "c"},
 	} {
-		codes := ""
+		var codes strings.Builder
 		for _, row := range b.audit(c.filter) {
-			codes += row.Code
+			codes.WriteString(row.Code)
 		}
-		require.Equal(b.t, c.want, codes, name)
+		require.Equal(b.t, c.want, codes.String(), name)
 	}
 }

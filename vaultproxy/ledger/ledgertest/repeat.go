@@ -48,7 +48,7 @@ func repeatAfterDenial(b *bundle) {
 	k := b.issue(nil)
 	b.reserve(ask(k, "in the way", dollars(100)))
 	r := ask(k, "c", dollars(1))
-	b.denied(r)
+	_ = b.denied(r)
 	b.outcome("in the way", ledger.OutcomeRefused)
 	r.Digest[0]++ // nothing was stored that a changed request could be compared with
 	b.reserve(r)

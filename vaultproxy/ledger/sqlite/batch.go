@@ -17,7 +17,7 @@ import (
 // read once, changed in memory, and written once at its end: a hot budget costs
 // one update a commit, not one a call.
 type batch struct {
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // a batch is one call, told in several methods
 	s        *Store
 	now      time.Time
 	keys     map[string]*keyRow

@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open ledger %s: %w", cfg.Path, err)
-			s.release()
+			_ = s.release()
 		}
 	}()
 	if err := ownerOnly(path); err != nil {
@@ -129,8 +129,8 @@ func onePath(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		return real, nil
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		return target, nil
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(abs)) // the file itself is yet to be made
 	if err != nil {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"slices"
 	"time"
@@ -33,6 +32,11 @@ func (s *Store) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reser
 // reserve reads everything that gates a new effect inside the transaction:
 // nothing that was true a moment ago counts. A decision writes nothing.
 func (b *batch) reserve(r ledger.Reservation) (out ledger.Reserved, decision, err error) {
+	if r.TakeOver == "" {
+		if out, done, err := b.reserveNew(r); done || err != nil {
+			return out, nil, err
+		}
+	}
 	existing, found, err := b.find(r.CallID)
 	if err != nil {
 		return out, nil, err
@@ -57,11 +61,11 @@ func (b *batch) reserve(r ledger.Reservation) (out ledger.Reserved, decision, er
 		return out, nil, err
 	}
 	// What is taken over stays held in full until the vendor says what came of it.
-	hold := r.Price
+	amount := r.Price
 	if give != nil {
-		hold = max(hold, give.call.Hold)
+		amount = max(amount, give.call.Hold)
 	}
-	if d := deny(k, rows, r.Price, hold, give); d != nil {
+	if d := deny(k, rows, r.Price, amount, give); d != nil {
 		return out, d, nil
 	}
 
@@ -75,16 +79,58 @@ func (b *batch) reserve(r ledger.Reservation) (out ledger.Reserved, decision, er
 			}
 		}
 	}
-	out.Remaining = money.Max
-	for _, row := range rows {
-		if err := row.put(ledger.Dispatched, hold); err != nil {
-			return out, nil, err
-		}
-		out.Remaining = min(out.Remaining, row.Remaining())
+	if out.Remaining, err = hold(rows, amount); err != nil {
+		return out, nil, err
 	}
-	out.Call, err = b.dispatch(r, k, day, hold, existing, found, give != nil)
 	b.reserved = append(b.reserved, r.CallID)
+	if found {
+		out.Call, err = b.reopen(r, k, day, amount, existing)
+	} else {
+		var inserted bool
+		if out.Call, inserted, err = b.insert(r, k, day, amount); err == nil && !inserted {
+			err = errors.New("the call was not written")
+		}
+	}
+	if err != nil || give == nil {
+		return out, nil, err
+	}
+	out.Call.Object = r.Target
+	_, err = b.s.stmts.setBooking.ExecContext(b.ctx, r.Target, r.CallID)
 	return out, nil, err
+}
+
+// reserveNew grants what nearly every reservation is: a new call, with room. It
+// lets the insert find out whether the call exists, which saves a look-up. If
+// there is anything to decide it is not done, and has changed nothing.
+func (b *batch) reserveNew(r ledger.Reservation) (out ledger.Reserved, done bool, err error) {
+	k, decision, err := b.liveKey(r.KeyID)
+	if decision != nil || err != nil {
+		return out, false, err
+	}
+	day := b.now.Format(time.DateOnly)
+	rows, err := b.budgetsOf(k, day)
+	if err != nil || deny(k, rows, r.Price, r.Price, nil) != nil {
+		return out, false, err
+	}
+	out.Call, done, err = b.insert(r, k, day, r.Price)
+	if !done || err != nil {
+		return out, false, err
+	}
+	out.Remaining, err = hold(rows, r.Price)
+	b.reserved = append(b.reserved, r.CallID)
+	return out, true, err
+}
+
+// hold puts an amount in flight on every budget and returns the smallest room left.
+func hold(rows []*budgetRow, amount money.USD) (money.USD, error) {
+	left := money.Max
+	for _, row := range rows {
+		if err := row.put(ledger.Dispatched, amount); err != nil {
+			return 0, err
+		}
+		left = min(left, row.Remaining())
+	}
+	return left, nil
 }
 
 // reopens reports whether a call that exists may be dispatched again: its
@@ -192,43 +238,46 @@ func (b *batch) retire(from ledger.Call, to string) error {
 	return b.audit(auditOf(moved, ledger.AuditRow{Verdict: string(ledger.Released), Code: "taken_over:" + to, By: ledger.ByCaller}))
 }
 
-func (b *batch) dispatch(r ledger.Reservation, k *keyRow, day string, hold money.USD, existing ledger.Call, found, books bool) (ledger.Call, error) {
+// insert writes a new call as dispatched. It reports false, and writes nothing,
+// if there is a call of that ID.
+func (b *batch) insert(r ledger.Reservation, k *keyRow, day string, amount money.USD) (ledger.Call, bool, error) {
+	c := b.dispatched(r, k, day, amount)
 	now := b.now.UnixMicro()
-	c := ledger.Call{
-		ID: r.CallID, Digest: r.Digest, State: ledger.Dispatched, KeyID: k.ID, Tenant: k.Tenant, Run: k.Run,
-		Vendor: r.Vendor, Operation: r.Operation, Method: r.Method, Path: r.Path, IdempotencyKey: r.IdempotencyKey,
-		Item: r.Item, WorkflowID: r.WorkflowID, Hold: hold, Target: r.Target, Day: day, Request: r.Request,
-		Sends: 1, Unproven: 1, CreatedAt: b.now, FirstSentAt: b.now, LastSentAt: b.now,
+	res, err := b.s.stmts.insertCall.ExecContext(b.ctx, r.CallID, r.Digest[:], k.ID, k.runID, r.Vendor, r.Operation,
+		r.Method, r.Path, r.IdempotencyKey, r.Item, r.WorkflowID, int64(amount), r.Target, day, r.Request,
+		now, now, now, b.s.epoch)
+	if err != nil {
+		return c, false, err
 	}
-	var (
-		res sql.Result
-		err error
-	)
-	if found {
-		c.Seq, c.Sends, c.Resend, c.CreatedAt = existing.Seq, existing.Sends+1, existing.Resend, existing.CreatedAt
-		res, err = b.s.stmts.reopenCall.ExecContext(b.ctx, k.ID, r.Item, r.WorkflowID, int64(hold), r.Target, day,
-			r.Request, now, now, b.s.epoch, r.CallID, string(existing.State))
-	} else {
-		res, err = b.s.stmts.insertCall.ExecContext(b.ctx, r.CallID, r.Digest[:], k.ID, k.runID, r.Vendor, r.Operation,
-			r.Method, r.Path, r.IdempotencyKey, r.Item, r.WorkflowID, int64(hold), r.Target, day, r.Request,
-			now, now, now, b.s.epoch)
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return c, false, err
 	}
+	c.Seq, err = res.LastInsertId()
+	return c, err == nil, err
+}
+
+// reopen writes one more send of a call whose earlier ones had no effect.
+func (b *batch) reopen(r ledger.Reservation, k *keyRow, day string, amount money.USD, old ledger.Call) (ledger.Call, error) {
+	c := b.dispatched(r, k, day, amount)
+	c.Seq, c.Sends, c.Resend, c.CreatedAt = old.Seq, old.Sends+1, old.Resend, old.CreatedAt
+	now := b.now.UnixMicro()
+	res, err := b.s.stmts.reopenCall.ExecContext(b.ctx, k.ID, r.Item, r.WorkflowID, int64(amount), r.Target, day,
+		r.Request, now, now, b.s.epoch, r.CallID, string(old.State))
 	if err != nil {
 		return c, err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
 		return c, errors.Join(errors.New("the call was not written"), err)
 	}
-	if !found {
-		if c.Seq, err = res.LastInsertId(); err != nil {
-			return c, err
-		}
-	}
-	if books {
-		c.Object = r.Target
-		if _, err := b.s.stmts.setBooking.ExecContext(b.ctx, c.Object, c.ID); err != nil {
-			return c, err
-		}
-	}
 	return c, nil
+}
+
+// dispatched is the call as its first send leaves it.
+func (b *batch) dispatched(r ledger.Reservation, k *keyRow, day string, amount money.USD) ledger.Call {
+	return ledger.Call{
+		ID: r.CallID, Digest: r.Digest, State: ledger.Dispatched, KeyID: k.ID, Tenant: k.Tenant, Run: k.Run,
+		Vendor: r.Vendor, Operation: r.Operation, Method: r.Method, Path: r.Path, IdempotencyKey: r.IdempotencyKey,
+		Item: r.Item, WorkflowID: r.WorkflowID, Hold: amount, Target: r.Target, Day: day, Request: r.Request,
+		Sends: 1, Unproven: 1, CreatedAt: b.now, FirstSentAt: b.now, LastSentAt: b.now,
+	}
 }

@@ -147,6 +147,7 @@ func weigh(n *ledger.Call, c ledger.Call, r ledger.Resolution) (money.USD, error
 			amount = max(c.Hold, r.Amount)
 			n.Hold = amount
 		}
+	default: // what is held or given back is the hold
 	}
 	if amount > c.Hold {
 		n.Reason = "overrun:" + n.Reason

@@ -67,7 +67,7 @@ func (st *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&st.resend, `UPDATE calls SET sends = sends + 1, unproven = unproven + 1, last_sent_at = ?
 			WHERE call_id = ? AND state = 'unknown' AND claimed_until > ?`},
 	} {
-		stmt, err := conn.PrepareContext(ctx, p.text)
+		stmt, err := conn.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all
 		if err != nil {
 			return fmt.Errorf("prepare statement: %w", err)
 		}

@@ -1,0 +1,207 @@
+package demo
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/e2e/stack"
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/workflows"
+)
+
+// The run that the demo starts.
+const (
+	Plan   = "pro"
+	Period = "2026-11"
+)
+
+// budgetShare is how much of the list the default budget covers, in percent:
+// enough to show a long run, and not all of it.
+const budgetShare = 80
+
+// Config says what to run.
+type Config struct {
+	Stack     stack.Config
+	Customers int
+	BudgetUSD money.USD // zero: most of the list's total, but not all of it
+	RunArgs   []string  // further arguments of `starter run`
+	Out       io.Writer // what a person reads
+	Err       io.Writer // progress
+	// During is called once the run has started, in parallel to it.
+	During func(context.Context, *stack.Stack) error
+	// After is called when everything has been checked and still runs.
+	After func(context.Context, *stack.Stack, Result) error
+}
+
+// ErrFailed is returned, with what was wrong, when the run is not as it must be.
+var ErrFailed = errors.New("the demo failed")
+
+// Run runs the demo and stops all that it started. The Result is filled in as
+// far as it got.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	list, budget, err := writeCustomers(ctx, cfg)
+	if err != nil {
+		return Result{}, err
+	}
+	say(cfg.Out, "starting a Temporal server, a vendor that misbehaves (seed %d) and a worker with the vault proxy", cfg.Stack.Seed)
+	s, err := stack.Start(ctx, cfg.Stack)
+	if err != nil {
+		return Result{}, err
+	}
+	defer s.Close()
+	if err := s.StartWorker(ctx); err != nil {
+		return Result{}, err
+	}
+	say(cfg.Out, "logs, ledger and keys: %s\n", cfg.Stack.Dir)
+
+	began := time.Now()
+	if err := bill(ctx, cfg, s, list, budget); err != nil {
+		return Result{}, err
+	}
+	seconds := time.Since(began)
+	out, wrong, err := check(ctx, cfg, s)
+	if err != nil {
+		return out, err
+	}
+	out.Seconds = float64(seconds.Milliseconds()) / 1000
+	if cfg.After != nil {
+		if err := cfg.After(ctx, s, out); err != nil {
+			return out, err
+		}
+	}
+	if len(wrong) > 0 {
+		return out, fmt.Errorf("%w:\n  %s", ErrFailed, strings.Join(wrong, "\n  "))
+	}
+	say(cfg.Out, "\nledger and vendor agree on every one of %d charges", out.VendorCharges)
+	return out, nil
+}
+
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+
+// writeCustomers writes the list to charge and works out the budget.
+func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.USD, err error) {
+	source := customerlist.Source{Generate: cfg.Customers, Seed: cfg.Stack.Seed}
+	pinned, err := customerlist.Pin(ctx, source)
+	if err != nil {
+		return "", 0, err
+	}
+	customers, err := customerlist.NewReader().Page(ctx, source, pinned, 0, pinned.Count)
+	if err != nil {
+		return "", 0, err
+	}
+	path = filepath.Join(cfg.Stack.Dir, "customers.csv")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", 0, err
+	}
+	w := csv.NewWriter(f)
+	_ = w.Write([]string{"customer", "payment_method", "amount_cents", "currency"})
+	for _, c := range customers {
+		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency})
+	}
+	w.Flush()
+	budget = cfg.BudgetUSD
+	if budget == 0 {
+		budget = max(pinned.TotalUSD/money.Dollar*budgetShare/100, 1) * money.Dollar
+	}
+	return path, budget, errors.Join(w.Error(), f.Close())
+}
+
+// bill runs the starter as a person would, to the end of the run.
+func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget money.USD) error {
+	args := append([]string{
+		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
+	}, cfg.RunArgs...)
+	cmd := s.Starter(ctx, args...)
+	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
+	var during chan error
+	if cfg.During != nil {
+		during = make(chan error, 1)
+		go func() { during <- cfg.During(ctx, s) }()
+	}
+	err := cmd.Run()
+	if during != nil {
+		if err := <-during; err != nil {
+			return err
+		}
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == exitAttention {
+		return nil // the list holds customers that fail on purpose
+	}
+	if err != nil {
+		return fmt.Errorf("starter run: %w", err)
+	}
+	return nil
+}
+
+// exitAttention is the starter's exit code for a run that ended and needs a look.
+const exitAttention = 4
+
+// check compares what the three say who know something of the run.
+func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, error) {
+	id, err := workflows.BillingWorkflowID(Plan, Period)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	raw, err := s.Starter(ctx, "status", id, "--json").Output()
+	if err != nil {
+		return Result{}, nil, fmt.Errorf("starter status: %w", err)
+	}
+	var status struct {
+		Summary *workflows.Summary `json:"summary"`
+	}
+	if err := json.Unmarshal(raw, &status); err != nil || status.Summary == nil {
+		return Result{}, nil, errors.Join(errors.New("the run left no summary"), err)
+	}
+	report := s.Starter(ctx, "report", id)
+	report.Stdout, report.Stderr = cfg.Out, cfg.Err
+	if err := report.Run(); err != nil {
+		return Result{}, nil, fmt.Errorf("starter report: %w", err)
+	}
+	control, err := s.Control()
+	if err != nil {
+		return Result{}, nil, err
+	}
+	ledger, err := control.RunReport(ctx, status.Summary.RunLabel)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	calls, err := allCalls(ctx, control, status.Summary.RunLabel)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	truth, err := s.Truth(ctx)
+	if err != nil {
+		return Result{}, nil, err
+	}
+	out := outcome(*status.Summary, ledger, truth)
+	return out, problems(out, *status.Summary, ledger, calls, truth), nil
+}
+
+func allCalls(ctx context.Context, control *client.Client, run string) ([]client.Call, error) {
+	var calls []client.Call
+	q := client.CallQuery{Run: run, Limit: 1000}
+	for {
+		page, err := control.Calls(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		calls = append(calls, page.Calls...)
+		if q.Cursor = page.NextCursor; q.Cursor == "" {
+			return calls, nil
+		}
+	}
+}

@@ -1,0 +1,272 @@
+// Package stack runs the whole of Tollgate as processes on loopback: a Temporal
+// dev server in memory, the stand-in vendor, a vault proxy of its own if one is
+// named, the worker, and the starter on demand. The demo, the end-to-end tests
+// and the benchmarks stand on it.
+//
+// Children get an environment of their own: nothing of the user's Temporal,
+// Stripe or Tollgate settings reaches them.
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vendorsim"
+)
+
+// Namespace is the one that the dev server comes with.
+const Namespace = "default"
+
+// vendorSecret is what the proxy believes to be the vendor's secret.
+const vendorSecret = "sk_test_of_the_stand_in_vendor" //nolint:gosec // a stand-in's key opens nothing
+
+// startTime bounds the start of one process.
+const startTime = 60 * time.Second
+
+// Config says what to run.
+type Config struct {
+	Dir          string   // logs, ledger and keys go here; must exist
+	Bin          string   // folder of the built programs: worker, starter, vendorsim
+	Temporal     string   // the Temporal CLI
+	TemporalArgs []string // further arguments of `temporal server start-dev`
+	Seed         int64    // of the vendor's faults
+	Faults       string   // as vendorsim's --faults; empty: default
+	Slow         time.Duration
+	// Proxy is a program that takes vaultproxy's serve flags, run on its own;
+	// empty: the worker embeds the proxy.
+	Proxy string
+	// WorkerArgs are added to the worker's command line.
+	WorkerArgs []string
+}
+
+// Stack is what runs.
+type Stack struct {
+	cfg          Config
+	TemporalAddr string // host:port of the Temporal frontend
+	VendorURL    string
+	proxyAddr    string
+	adminKey     string
+
+	temporal, vendor, proxy, worker *Process
+}
+
+// Start starts everything but the worker. After an error nothing is left running.
+func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
+	key := make([]byte, 16)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
+	s := &Stack{cfg: cfg, adminKey: "admin_" + hex.EncodeToString(key)}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if err := s.startVendor(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startTemporal(ctx); err != nil {
+		return nil, err
+	}
+	if s.proxyAddr, err = freeAddr(ctx); err != nil {
+		return nil, err
+	}
+	if cfg.Proxy != "" {
+		if err := s.startProxy(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Stack) startVendor(ctx context.Context) error {
+	args := []string{"--addr", "127.0.0.1:0", "--seed", strconv.FormatInt(s.cfg.Seed, 10)}
+	if s.cfg.Faults != "" {
+		args = append(args, "--faults", s.cfg.Faults)
+	}
+	if s.cfg.Slow > 0 {
+		args = append(args, "--slow", s.cfg.Slow.String())
+	}
+	var err error
+	if s.vendor, err = s.spawn("vendorsim", filepath.Join(s.cfg.Bin, "vendorsim"), args...); err != nil {
+		return err
+	}
+	line, err := s.vendor.line(ctx, "vendorsim listening on ")
+	if err != nil {
+		return err
+	}
+	s.VendorURL, _, _ = strings.Cut(line, " ")
+	return nil
+}
+
+func (s *Stack) startTemporal(ctx context.Context) error {
+	addr, err := freeAddr(ctx)
+	if err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", port, "--http-port", "0", "--metrics-port", "0",
+		"--log-level", "error",
+	}, s.cfg.TemporalArgs...)
+	if s.temporal, err = s.spawn("temporal", s.cfg.Temporal, args...); err != nil {
+		return err
+	}
+	s.TemporalAddr = addr
+	return s.temporal.until(ctx, "its frontend answers", func(ctx context.Context) error {
+		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", addr).Run()
+	})
+}
+
+func (s *Stack) startProxy(ctx context.Context) (err error) {
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", s.proxyAddr,
+		"--stripe-url", s.VendorURL)
+	if err != nil {
+		return err
+	}
+	return s.proxy.until(ctx, "it is ready", s.proxyReady)
+}
+
+func (s *Stack) proxyReady(ctx context.Context) error {
+	c, err := s.Control()
+	if err != nil {
+		return err
+	}
+	return c.Ready(ctx)
+}
+
+// StartWorker starts the worker and returns once it polls.
+func (s *Stack) StartWorker(ctx context.Context) (err error) {
+	args := []string{"--log-format", "json", "--state-dir", s.StateDir()}
+	if s.cfg.Proxy != "" {
+		args = append(args, "--proxy-url", s.ControlURL(), "--control-url", s.ControlURL())
+	} else {
+		args = append(args, "--data-addr", s.proxyAddr, "--stripe-url", s.VendorURL)
+	}
+	s.worker, err = s.spawn("worker", filepath.Join(s.cfg.Bin, "worker"), append(args, s.cfg.WorkerArgs...)...)
+	if err != nil {
+		return err
+	}
+	_, err = s.worker.line(ctx, "worker ready")
+	return err
+}
+
+// KillWorker ends the worker as a power cut would.
+func (s *Stack) KillWorker() error {
+	if s.worker == nil {
+		return errors.New("no worker runs")
+	}
+	err := s.worker.kill()
+	s.worker = nil
+	return err
+}
+
+// Worker is the running worker, nil if there is none.
+func (s *Stack) Worker() *Process { return s.worker }
+
+// Proxy is the proxy that runs on its own, nil if the worker embeds it.
+func (s *Stack) Proxy() *Process { return s.proxy }
+
+// StateDir holds the ledger and the keys.
+func (s *Stack) StateDir() string { return filepath.Join(s.cfg.Dir, "state") }
+
+// ControlURL is the address of both of the proxy's planes.
+func (s *Stack) ControlURL() string { return "http://" + s.proxyAddr }
+
+// Control returns a client of the proxy's control plane.
+func (s *Stack) Control() (*client.Client, error) {
+	return client.New(client.Config{BaseURL: s.ControlURL(), AdminKey: s.adminKey})
+}
+
+// Starter is a command line of the starter, ready to run.
+func (s *Stack) Starter(ctx context.Context, args ...string) *exec.Cmd {
+	return s.command(ctx, filepath.Join(s.cfg.Bin, "starter"), args...)
+}
+
+// TemporalCLI is a command line of the Temporal CLI against this server.
+func (s *Stack) TemporalCLI(ctx context.Context, args ...string) *exec.Cmd {
+	return s.command(ctx, s.cfg.Temporal, append(args, "--address", s.TemporalAddr)...)
+}
+
+// Truth asks the vendor what it really charged.
+func (s *Stack) Truth(ctx context.Context) (truth vendorsim.Truth, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.VendorURL+"/sim/truth", nil)
+	if err != nil {
+		return truth, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return truth, fmt.Errorf("ask the vendor for the truth: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return truth, fmt.Errorf("ask the vendor for the truth: %s", res.Status)
+	}
+	return truth, json.NewDecoder(res.Body).Decode(&truth)
+}
+
+// Close stops everything that was started, last first.
+func (s *Stack) Close() {
+	for _, p := range []*Process{s.worker, s.proxy, s.temporal, s.vendor} {
+		if p != nil {
+			p.stop()
+		}
+	}
+	s.worker, s.proxy, s.temporal, s.vendor = nil, nil, nil, nil
+}
+
+// command builds a command that a cancelled context interrupts before it kills.
+func (s *Stack) command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = s.environ()
+	cmd.SysProcAttr = ownGroup()
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+func (s *Stack) environ() []string {
+	env := []string{
+		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace,
+		"TOLLGATE_CONTROL_URL=" + s.ControlURL(), "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+	}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+func (s *Stack) spawn(name, path string, args ...string) (*Process, error) {
+	log, err := os.OpenFile(filepath.Join(s.cfg.Dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, args...) //nolint:noctx // stopped by Close, in order
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = s.environ(), s.cfg.Dir, ownGroup()
+	return launch(name, cmd, log)
+}
+
+// freeAddr finds a loopback port that is free now.
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
