@@ -108,7 +108,7 @@ func (p *Proxy) execute(ctx context.Context, c *call) (answer reply, _ *denial) 
 	defer func() {
 		if !booked {
 			p.settleLater(ledger.Resolution{
-				CallID: c.callID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
+				CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
 			})
 		}
 	}()

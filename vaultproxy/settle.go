@@ -16,7 +16,7 @@ const firstCheck = 2 * time.Second
 // caller answered.
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 	answer := p.answerOf(c, j)
-	r := p.resolution(c.callID, j, answer, c.audit(ledger.ByCaller))
+	r := p.resolution(c.row.ID, j, answer, c.audit(ledger.ByCaller))
 	row, _, err := p.store.Resolve(ctx, r)
 	switch {
 	case errors.Is(err, ledger.ErrObjectTaken):
