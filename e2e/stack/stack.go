@@ -38,13 +38,14 @@ const startTime = 60 * time.Second
 
 // Config says what to run.
 type Config struct {
-	Dir          string   // logs, ledger and keys go here; must exist
-	Bin          string   // folder of the built programs: worker, starter, vendorsim
-	Temporal     string   // the Temporal CLI
-	TemporalArgs []string // further arguments of `temporal server start-dev`
-	Seed         int64    // of the vendor's faults
-	Faults       string   // as vendorsim's --faults; empty: default
-	Slow         time.Duration
+	Dir          string        // logs, ledger and keys go here; must exist
+	Bin          string        // folder of the built programs: worker, starter, vendorsim
+	Temporal     string        // the Temporal CLI
+	TemporalArgs []string      // further arguments of `temporal server start-dev`
+	Seed         int64         // of the vendor's faults
+	Faults       string        // as vendorsim's --faults; empty: default
+	Slow         time.Duration // how long the vendor holds a slow answer back; zero: its default
+	Latency      time.Duration // of every answer of the vendor
 	// Proxy is a program that takes vaultproxy's serve flags, run on its own;
 	// empty: the worker embeds the proxy.
 	Proxy string
@@ -97,6 +98,9 @@ func (s *Stack) startVendor(ctx context.Context) error {
 	}
 	if s.cfg.Slow > 0 {
 		args = append(args, "--slow", s.cfg.Slow.String())
+	}
+	if s.cfg.Latency > 0 {
+		args = append(args, "--latency", s.cfg.Latency.String())
 	}
 	var err error
 	if s.vendor, err = s.spawn("vendorsim", filepath.Join(s.cfg.Bin, "vendorsim"), args...); err != nil {

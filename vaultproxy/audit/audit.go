@@ -46,12 +46,10 @@ func writeCSV(b *bytes.Buffer, rows []client.AuditRow) error {
 	}
 	for _, r := range rows {
 		record := []string{
-			strconv.FormatInt(r.Seq, 10), r.At.Format(time.RFC3339Nano), r.Verdict, r.Code, r.By, r.AgentRunLabel, r.KeyID,
-			r.CallID, r.Item, r.WorkflowID, r.Vendor, r.Method, r.Path, r.IdempotencyKey, strconv.Itoa(r.Status),
-			r.PriceUSD.String(), r.AmountUSD.String(), r.ObjectID, strconv.FormatInt(r.DurationMS, 10),
-		}
-		for i, cell := range record {
-			record[i] = inert(cell)
+			strconv.FormatInt(r.Seq, 10), r.At.Format(time.RFC3339Nano), inert(r.Verdict), inert(r.Code), inert(r.By),
+			inert(r.AgentRunLabel), inert(r.KeyID), inert(r.CallID), inert(r.Item), inert(r.WorkflowID), inert(r.Vendor),
+			inert(r.Method), inert(r.Path), inert(r.IdempotencyKey), strconv.Itoa(r.Status),
+			r.PriceUSD.String(), r.AmountUSD.String(), inert(r.ObjectID), strconv.FormatInt(r.DurationMS, 10),
 		}
 		if err := w.Write(record); err != nil {
 			return err
@@ -61,9 +59,10 @@ func writeCSV(b *bytes.Buffer, rows []client.AuditRow) error {
 	return w.Error()
 }
 
-// inert keeps a spreadsheet from taking a caller's text for a formula.
+// inert keeps a spreadsheet from taking a caller's text for a formula. Numbers
+// are not passed through it: a negative one is no formula.
 func inert(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) {
 		return "'" + cell
 	}
 	return cell

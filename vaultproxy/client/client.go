@@ -23,11 +23,15 @@ import (
 // maxAnswer bounds what is read of one control-plane answer, in bytes.
 const maxAnswer = 16 << 20
 
+// maxMessage bounds the proxy's messages, in bytes: error texts end up in logs
+// and in workflow histories.
+const maxMessage = 1000
+
 // Config says where the control plane is and who is asking.
 type Config struct {
 	BaseURL    string       // such as http://127.0.0.1:8787; required
 	AdminKey   string       // bearer token of the control plane; required
-	HTTPClient *http.Client // nil: a client with a 30 s timeout
+	HTTPClient *http.Client // nil: a client with a 30 s timeout that follows no redirect
 }
 
 // Client calls the control plane. It is safe for concurrent use.
@@ -40,7 +44,8 @@ type Client struct {
 // New checks the configuration; it does not call the proxy.
 func New(cfg Config) (*Client, error) {
 	u, err := url.Parse(cfg.BaseURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	plain := err == nil && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	if !plain || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, errors.New("the vault proxy's control URL must look like http://127.0.0.1:8787")
 	}
 	if cfg.AdminKey == "" {
@@ -48,7 +53,11 @@ func New(cfg Config) (*Client, error) {
 	}
 	hc := cfg.HTTPClient
 	if hc == nil {
-		hc = &http.Client{Timeout: 30 * time.Second}
+		// The control plane sends nobody elsewhere: who follows would take the admin key along.
+		hc = &http.Client{
+			Timeout:       30 * time.Second,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	return &Client{base: strings.TrimRight(cfg.BaseURL, "/"), adminKey: cfg.AdminKey, http: hc}, nil
 }
@@ -70,7 +79,7 @@ func (e *Error) Error() string {
 
 // Temporary reports whether the same call may succeed later.
 func (e *Error) Temporary() bool {
-	return e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests || e.Status >= 500
+	return e.Status == http.StatusTooManyRequests || e.Status >= 500
 }
 
 // Issue returns the vault key of an issue identity: idempotencyKey, or if that is
@@ -87,7 +96,7 @@ func (c *Client) Issue(ctx context.Context, req IssueRequest, idempotencyKey str
 	return out, err
 }
 
-// Key returns the policy, state and use of one key. 404 key_not_found if there is none.
+// Key returns the policy, state and use of one key. 404 not_found if there is none.
 func (c *Client) Key(ctx context.Context, keyID string) (Key, error) {
 	var out Key
 	err := c.do(ctx, http.MethodGet, "/vault/keys/"+url.PathEscape(keyID), nil, nil, nil, &out)
@@ -101,7 +110,7 @@ func (c *Client) Keys(ctx context.Context, run string) ([]Key, error) {
 	return out.Keys, err
 }
 
-// Revoke revokes one key; it is idempotent. 404 key_not_found if there is none.
+// Revoke revokes one key; it is idempotent. 404 not_found if there is none.
 func (c *Client) Revoke(ctx context.Context, keyID string) (Revocation, error) {
 	var out Revocation
 	err := c.do(ctx, http.MethodDelete, "/vault/keys/"+url.PathEscape(keyID), nil, nil, nil, &out)
@@ -109,7 +118,7 @@ func (c *Client) Revoke(ctx context.Context, keyID string) (Revocation, error) {
 }
 
 // RevokeRun revokes every key of a run and closes the run: no further key is
-// issued under it. 404 run_not_found if the label was never used.
+// issued under it. 404 not_found if the label was never used.
 func (c *Client) RevokeRun(ctx context.Context, run string) (Revocation, error) {
 	var out Revocation
 	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run), nil, nil, &out)
@@ -117,16 +126,22 @@ func (c *Client) RevokeRun(ctx context.Context, run string) (Revocation, error) 
 }
 
 // RunReport sums up one run: its budget, and its calls by outcome. 404 run_not_found
-// if the label was never used.
+// if the label was never used, 409 run_ambiguous if several tenants use it.
 func (c *Client) RunReport(ctx context.Context, run string) (RunReport, error) {
+	if run == "" {
+		return RunReport{}, errors.New("a run report needs a run label") // without one the proxy tells of all runs
+	}
 	var out RunReportList
 	if err := c.do(ctx, http.MethodGet, "/vault/reports/runs", query("agent_run_label", run), nil, nil, &out); err != nil {
 		return RunReport{}, err
 	}
-	if len(out.Runs) != 1 {
+	switch len(out.Runs) {
+	case 0:
 		return RunReport{}, &Error{Status: http.StatusNotFound, Code: "run_not_found", Message: "no key was ever issued for this run label"}
+	case 1:
+		return out.Runs[0], nil
 	}
-	return out.Runs[0], nil
+	return RunReport{}, &Error{Status: http.StatusConflict, Code: "run_ambiguous", Message: "several tenants have a run of this label"}
 }
 
 // Calls returns one page of the ledger's calls, oldest first.
@@ -215,13 +230,20 @@ func answerError(res *http.Response, answer []byte) error {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
+	e := &Error{Status: res.StatusCode}
 	// An answer that is not ours (a gateway's page, say) must not end up in an error text.
-	_ = json.Unmarshal(answer, &body)
-	e := &Error{Status: res.StatusCode, Code: body.Code, Message: body.Message}
+	if json.Unmarshal(answer, &body) == nil && isCode(body.Code) {
+		e.Code, e.Message = body.Code, strings.ToValidUTF8(body.Message[:min(len(body.Message), maxMessage)], "")
+	}
 	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return e
+}
+
+// isCode tells the proxy's codes from what a gateway may write in the same place.
+func isCode(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
 func query(pairs ...string) url.Values {

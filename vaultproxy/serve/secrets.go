@@ -21,8 +21,8 @@ func adminKey(file, stateDir string, create bool) (string, error) {
 	if file != "" {
 		return readSecret("admin key", file)
 	}
-	if key := os.Getenv("TOLLGATE_ADMIN_KEY"); key != "" {
-		return key, nil
+	if key := strings.TrimSpace(os.Getenv("TOLLGATE_ADMIN_KEY")); key != "" {
+		return key, oneLine("admin key", "TOLLGATE_ADMIN_KEY", key)
 	}
 	path := filepath.Join(stateDir, "admin.key")
 	key, err := readSecret("admin key", path)
@@ -68,8 +68,11 @@ func stripeSecret(file string) (string, error) {
 	if file != "" {
 		return readSecret("Stripe secret", file)
 	}
-	return os.Getenv("STRIPE_SECRET_KEY"), nil
+	return strings.TrimSpace(os.Getenv("STRIPE_SECRET_KEY")), nil
 }
+
+// isLive tells keys that move real money from those of Stripe's test mode.
+func isLive(secret string) bool { return strings.Contains(secret, "_live_") }
 
 // readSecret reads a one-line secret. Its errors name the file, never what is in it.
 func readSecret(what, path string) (string, error) {
@@ -78,22 +81,45 @@ func readSecret(what, path string) (string, error) {
 		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
 	text := strings.TrimSpace(string(raw))
-	if text == "" || len(text) > 4096 {
-		return "", fmt.Errorf("read the %s: %s is empty or no key", what, path)
+	return text, oneLine(what, path, text)
+}
+
+// oneLine refuses what cannot stand in a header, where every one of these
+// secrets ends up: it would never match what a caller sends.
+func oneLine(what, where, text string) error {
+	if text == "" || len(text) > 4096 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return fmt.Errorf("read the %s: %s is empty or holds no key", what, where)
 	}
-	return text, nil
+	return nil
 }
 
 // makeSecret writes a new secret for its owner alone, whole and on disk before
-// it is used, and never over another.
-func makeSecret(path, text string) (string, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// it is used, and never over another: the name is linked to a finished file, so
+// that a crash half way leaves no empty key that the next start trips over.
+func makeSecret(path, text string) (_ string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("make a key: %w", err)
 	}
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.WriteString(text + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(path))
+		return "", fmt.Errorf("make a key: %w", err)
 	}
-	return text, nil
+	if err := os.Link(f.Name(), path); err != nil {
+		return "", fmt.Errorf("make a key: %w", err)
+	}
+	return text, syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a new name in a folder survive a power failure.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+		return fmt.Errorf("make a key: %w", err)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -82,6 +84,12 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.UpstreamTimeout < 0 {
+		return nil, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
+	}
+	if inClear(cfg.StripeURL) && isLive(secret) {
+		return nil, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
+	}
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
@@ -112,9 +120,11 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.serve(cfg.Logger)
+	s.serve(cfg)
 	return s, nil
 }
+
+func inClear(target string) bool { return strings.HasPrefix(strings.ToLower(target), "http:") }
 
 func (s *Server) listen(ctx context.Context, cfg Config) (err error) {
 	if s.data, err = listen(ctx, cfg.DataAddr); err != nil {
@@ -136,11 +146,15 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-func (s *Server) serve(log *slog.Logger) {
+func (s *Server) serve(cfg Config) {
+	// A caller that does not read its answer must not keep a slot for ever; one
+	// that waits for a look-up and a resend must get to its answer.
+	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + time.Minute
 	run := func(l net.Listener, h http.Handler) {
 		server := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
 		}
 		s.servers = append(s.servers, server)
 		go func() {

@@ -12,7 +12,8 @@ import (
 
 // ParseJSON transcodes a JSON object to form parameters: members become
 // name[member], array elements name[0]. It takes no null, no fraction, no
-// exponent, no repeated or case-variant name and nothing after the object.
+// exponent, nothing empty that a form cannot show, no half of a surrogate pair,
+// no repeated or case-variant name and nothing after the object.
 func ParseJSON(body []byte) (Params, error) {
 	if !utf8.Valid(body) {
 		return nil, ambiguous("the JSON body is not valid UTF-8")
@@ -39,6 +40,9 @@ type transcoder struct {
 }
 
 func (t *transcoder) object(prefix string, depth int) error {
+	if prefix != "" && !t.dec.More() {
+		return ambiguous("%.60s is empty: leave it out instead", prefix)
+	}
 	seen := map[string]bool{}
 	for t.dec.More() {
 		token, err := t.dec.Token()
@@ -65,6 +69,9 @@ func (t *transcoder) object(prefix string, depth int) error {
 }
 
 func (t *transcoder) array(prefix string, depth int) error {
+	if !t.dec.More() {
+		return ambiguous("%.60s is empty: leave it out instead", prefix)
+	}
 	for i := 0; t.dec.More(); i++ {
 		if err := t.value(prefix+"["+strconv.Itoa(i)+"]", depth); err != nil {
 			return err
@@ -95,6 +102,10 @@ func (t *transcoder) value(name string, depth int) error {
 		}
 		return t.array(name, depth+1)
 	case string:
+		if strings.ContainsRune(v, utf8.RuneError) {
+			// The decoder puts this for half of a surrogate pair: the text is not what was written.
+			return ambiguous("the value of %.60s is not valid Unicode text", name)
+		}
 		t.params = append(t.params, Param{name, v})
 	case bool:
 		t.params = append(t.params, Param{name, strconv.FormatBool(v)})

@@ -99,7 +99,7 @@ func check(params Params) error {
 	}
 	params.sort()
 	seen := make(map[string]string, len(params))
-	kinds := make(map[string]bool, len(params))
+	shapes := make(map[string]shape, len(params))
 	for _, param := range params {
 		if err := checkName(param.Name); err != nil {
 			return err
@@ -114,12 +114,38 @@ func check(params Params) error {
 			return ambiguous("parameter %s is given twice", param.Name)
 		}
 		seen[folded] = param.Name
-		root := Root(param.Name)
-		nested := root != param.Name
-		if was, ok := kinds[root]; ok && was != nested {
-			return ambiguous("parameter %s is given both as a value and with members", root)
+		if err := checkShapes(shapes, folded); err != nil {
+			return err
 		}
-		kinds[root] = nested
+	}
+	return nil
+}
+
+// shape is what a name turns out to be by the names that are given with it.
+type shape int
+
+const (
+	aValue   shape = iota + 1 // name=
+	aList                     // name[]=
+	aMembers                  // name[member]=, name[0]=
+)
+
+// checkShapes holds every level of a name to one shape: whoever sees x[a] and
+// x[a][b] has to drop one of them, and not every reader drops the same.
+func checkShapes(shapes map[string]shape, name string) error {
+	for at := name; at != ""; {
+		is := aValue
+		if at != name {
+			is = aMembers
+			if name[len(at):] == "[]" {
+				is = aList
+			}
+		}
+		if was := shapes[at]; was != 0 && was != is {
+			return ambiguous("parameter %s is given in two shapes, such as a value and a list", at)
+		}
+		shapes[at] = is
+		at = at[:max(0, strings.LastIndexByte(at, '['))]
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,10 +25,18 @@ func newCommand() *cobra.Command {
 		Use:           "vaultproxy",
 		Short:         "Bounded vendor spend: a proxy that holds the price before it sends the call",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(serveCommand(), healthCommand(), verifyCommand())
 	return root
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%.40q is no command or argument of '%s'; see '%s --help'", args[0], cmd.CommandPath(), cmd.CommandPath())
 }
 
 func serveCommand() *cobra.Command {
@@ -37,7 +46,7 @@ func serveCommand() *cobra.Command {
 		level  slog.Level
 	)
 	cmd := &cobra.Command{
-		Use: "serve", Short: "run the proxy until it is told to stop", Args: cobra.NoArgs,
+		Use: "serve", Short: "run the proxy until it is told to stop", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLogger(cmd.ErrOrStderr(), format, level)
 			if err != nil {
@@ -83,7 +92,7 @@ func run(ctx context.Context, cfg serve.Config, out io.Writer) error {
 func healthCommand() *cobra.Command {
 	var url string
 	cmd := &cobra.Command{
-		Use: "health", Short: "ask a proxy whether it is ready; for container health checks", Args: cobra.NoArgs,
+		Use: "health", Short: "ask a proxy whether it is ready; for container health checks", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 5*time.Second)
 			defer cancel()
@@ -109,9 +118,14 @@ func healthCommand() *cobra.Command {
 func verifyCommand() *cobra.Command {
 	var stateDir string
 	cmd := &cobra.Command{
-		Use: "verify", Short: "recompute every budget from its calls and compare; stop the proxy first", Args: cobra.NoArgs,
+		Use: "verify", Short: "recompute every budget from its calls and compare; stop the proxy first", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: serve.LedgerPath(stateDir)})
+			path := serve.LedgerPath(stateDir)
+			// Opening would make one, and an empty ledger without its key would stop the next start.
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("there is no ledger to verify: %w; name its folder by --state-dir", err)
+			}
+			store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: path})
 			if err != nil {
 				return err
 			}

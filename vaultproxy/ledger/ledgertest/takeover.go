@@ -1,6 +1,7 @@
 package ledgertest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -112,14 +113,16 @@ func takeOverAgain(b *bundle) {
 
 func takeOverItself(b *bundle) {
 	k := b.issue(nil)
-	b.callIn(k, "create", ledger.Committed, dollars(100))
-	r := capture(k, "confirm", "create", "obj_create", dollars(100))
-	b.reserve(r)
-	b.resolve(ledger.Resolution{
-		CallID: "confirm", Outcome: ledger.OutcomeCommitted, Answered: true, AnswerStatus: 200, Answer: []byte("processing"),
-	})
-	r.TakeOver = "confirm"
-	require.Equal(b.t, ledger.Committed, b.exists(r).State)
+	for _, answered := range []bool{true, false} {
+		from, id := fmt.Sprint("create ", answered), fmt.Sprint("confirm ", answered)
+		b.callIn(k, from, ledger.Committed, dollars(50))
+		r := capture(k, id, from, "obj_"+from, dollars(50))
+		b.reserve(r)
+		// The vendor confirmed it: there is no send left that had no effect.
+		b.resolve(ledger.Resolution{CallID: id, Outcome: ledger.OutcomeCommitted, Answered: answered})
+		r.TakeOver = id
+		require.Equal(b.t, ledger.Committed, b.exists(r).State)
+	}
 	b.holds(k, "key/total", counters{committed: dollars(100)})
 }
 

@@ -148,6 +148,43 @@ func TestCommit_L14_ABudgetThatCannotBeWrittenSpoilsOnlyWhoBrokeIt(t *testing.T)
 	b.sound(ledger.Budget{InFlight: money.Dollar})
 }
 
+func TestCommit_L14_NobodyIsAnsweredBeforeTheCommit(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	reserved, _ := b.queueReserve("c", money.Dollar)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	last := b.queue(func(*batch) error {
+		close(entered)
+		<-gate
+		return nil
+	})
+	release()
+	<-entered // the reservation was run, and its transaction is open
+	require.Empty(t, reserved.done)
+	b.absent("c")
+	close(gate)
+	require.NoError(t, <-reserved.done)
+	require.NoError(t, <-last.done)
+	require.Equal(t, ledger.Dispatched, b.state("c"))
+}
+
+func TestOpen_L14_ACommitIsOnTheDiskWhenItReturns(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	var journal string
+	var synchronous int
+	b.queue(func(*batch) error {
+		if err := b.conn.QueryRowContext(context.Background(), "PRAGMA journal_mode").Scan(&journal); err != nil {
+			return err
+		}
+		return b.conn.QueryRowContext(context.Background(), "PRAGMA synchronous").Scan(&synchronous)
+	})
+	require.NoError(t, b.Record(t.Context(), ledger.AuditRow{}))
+	require.Equal(t, "wal", journal)
+	require.Equal(t, 2, synchronous, "FULL")
+}
+
 func TestCommit_L1_ReservationsOfOneCommitSeeOneAnother(t *testing.T) {
 	t.Parallel()
 	b := setupLoop(t)

@@ -141,7 +141,9 @@ func reopens(c ledger.Call, r ledger.Reservation) bool {
 	}
 	switch c.State {
 	case ledger.Released:
-		return c.Object == "" // what had an object had an effect, whoever holds its amount now
+		// What had an object had an effect, whoever holds its amount now; unless it
+		// only carried the hold of an object on which every send of it was refused.
+		return c.Object == "" || c.FirstSentAt.IsZero()
 	case ledger.Committed:
 		return r.TakeOver == c.ID && c.FirstSentAt.IsZero()
 	default:

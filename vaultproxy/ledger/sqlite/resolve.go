@@ -60,6 +60,11 @@ func (b *batch) resolve(c ledger.Call, r ledger.Resolution) (ledger.Call, bool, 
 	// The row goes first: an object that another call has booked is found out
 	// here, while nothing else has changed yet.
 	books := next.Object != "" && next.State != ledger.Released
+	if books && next.Object == c.Target && next.Object != c.Object {
+		if err := b.relieve(c); err != nil {
+			return c, false, err
+		}
+	}
 	if err := b.store(c.State, next, books, r.NextCheck); err != nil {
 		return c, false, err
 	}
@@ -184,6 +189,13 @@ func (b *batch) rebook(c ledger.Call, to ledger.State, amount money.USD) error {
 		row.allowed = max(row.allowed, used)
 	}
 	return nil
+}
+
+// relieve ends another call's hold of the object that this one acted on: a run
+// that confirms or captures what another run made has it on its own budget now,
+// and one object is booked once.
+func (b *batch) relieve(by ledger.Call) error {
+	return b.free(by.Vendor, by.Target, "taken_over")
 }
 
 // free ends the committed hold of an object that became final without cost.

@@ -16,13 +16,13 @@ type stripeError struct {
 
 // reason is the most telling of the error's codes. They come from outside, so
 // only what looks like a code is kept.
-func (e stripeError) reason() string {
+func (e stripeError) reason(otherwise string) string {
 	for _, code := range []string{e.Code, e.DeclineCode, e.Type} {
 		if policy.IsSegment(code) && len(code) <= 64 {
 			return code
 		}
 	}
-	return "declined"
+	return otherwise
 }
 
 // Judge says what an answer proves about the send that it answers. Only the
@@ -51,7 +51,7 @@ func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	}
 	e := body.Error
 	replayed := a.Header("Idempotent-Replayed") == "true"
-	v := vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: e.reason()}
+	v := vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: e.reason("answer_not_understood")}
 	switch {
 	case a.Status == 402 && e.Type == "card_error":
 		v.Outcome, v.Declined = ledger.OutcomeReleased, true

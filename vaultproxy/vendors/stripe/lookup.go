@@ -44,7 +44,7 @@ func (*Profile) Follow(ctx context.Context, objectID string, g vendors.Getter) (
 		if !isID(objectID, prefix) {
 			continue
 		}
-		obj, raw, err := get(ctx, g, path+objectID)
+		obj, raw, err := get(ctx, g, path, objectID)
 		if err != nil {
 			return vendors.Finding{}, err
 		}
@@ -136,7 +136,7 @@ func unfinished(s vendors.Sent, obj object) bool {
 // A state that the object may have had before proves the move only if the move
 // is the one way to it.
 func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path string) (vendors.Finding, error) {
-	obj, raw, err := get(ctx, g, path+s.Target)
+	obj, raw, err := get(ctx, g, path, s.Target)
 	if err != nil {
 		return vendors.Finding{}, err
 	}
@@ -158,13 +158,13 @@ func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path strin
 	return vendors.Finding{Found: true, Verdict: v, Answer: obj.answer(raw, v)}, nil
 }
 
-func get(ctx context.Context, g vendors.Getter, path string) (object, json.RawMessage, error) {
-	answer, err := g.Get(ctx, path, nil)
+func get(ctx context.Context, g vendors.Getter, path, id string) (object, json.RawMessage, error) {
+	answer, err := g.Get(ctx, path+id, nil)
 	if err != nil {
 		return object{}, nil, err
 	}
 	var obj object
-	if answer.Status != 200 || json.Unmarshal(answer.Body, &obj) != nil || obj.ID == "" {
+	if answer.Status != 200 || json.Unmarshal(answer.Body, &obj) != nil || obj.ID != id {
 		return object{}, nil, &LookupError{Status: answer.Status}
 	}
 	return obj, answer.Body, nil
@@ -174,17 +174,26 @@ func get(ctx context.Context, g vendors.Getter, path string) (object, json.RawMe
 // the object itself, or for a payment that was refused the error with it.
 func (o object) answer(raw json.RawMessage, v vendors.Verdict) vendors.Answer {
 	none := func(string) string { return "" }
-	if !v.Declined || !o.failed() {
+	if !v.Declined {
 		return vendors.Answer{Status: 200, Header: none, Body: raw}
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(o.LastPaymentError, &fields) != nil || fields == nil {
-		fields = map[string]json.RawMessage{"type": json.RawMessage(`"card_error"`)}
-	}
-	fields["payment_intent"] = raw
-	body, err := json.Marshal(map[string]any{"error": fields})
+	body, err := json.Marshal(map[string]any{"error": o.refusal(raw)})
 	if err != nil {
 		return vendors.Answer{Status: 200, Header: none, Body: raw}
 	}
 	return vendors.Answer{Status: 402, Header: none, Body: body}
+}
+
+// refusal is the error that went with a refused payment. Without it a caller
+// would take the object of a failed charge for a success.
+func (o object) refusal(raw json.RawMessage) map[string]any {
+	fields := map[string]any{}
+	if o.Object == "charge" {
+		fields["code"], fields["message"], fields["charge"] = o.FailureCode, o.FailureMessage, o.ID
+	} else {
+		_ = json.Unmarshal(o.LastPaymentError, &fields) // what cannot be read stays out
+		fields["payment_intent"] = raw
+	}
+	fields["type"] = "card_error"
+	return fields
 }

@@ -78,13 +78,16 @@ func meterHeld(ctx context.Context, view vendors.View, q *vendors.Quote, path, a
 			return nil
 		}
 	}
-	obj, err := fetch(ctx, view, path+q.Target, nil)
+	obj, err := fetch(ctx, view, path, q.Target, nil)
 	if err != nil {
 		return err
 	}
 	cents := obj.Amount
 	if amountParam != "" {
 		cents = obj.capturable()
+	}
+	if cents < 1 {
+		return refuse(vendors.AmountInvalid, "Stripe reports no amount for this object, so it cannot be metered")
 	}
 	full, err := obj.price(cents)
 	if err != nil {
@@ -116,17 +119,19 @@ func meterRefund(ctx context.Context, view vendors.View, q *vendors.Quote) error
 			return err
 		}
 	}
-	var path string
+	// The amount alone would be in the object's currency, which only Stripe knows.
+	var (
+		obj object
+		err error
+	)
 	switch {
 	case hasCharge && isID(charge, "ch_", "py_"):
-		path = "/v1/charges/" + charge
+		obj, err = fetch(ctx, view, "/v1/charges/", charge, nil)
 	case hasIntent && isID(intent, "pi_"):
-		path = "/v1/payment_intents/" + intent
+		obj, err = fetch(ctx, view, "/v1/payment_intents/", intent, vendors.Params{{Name: "expand[]", Value: "latest_charge"}})
 	default:
 		return refuse(vendors.Invalid, "the charge or payment_intent to refund is not an object ID")
 	}
-	// The amount alone would be in the object's currency, which only Stripe knows.
-	obj, err := fetch(ctx, view, path, vendors.Params{{Name: "expand[]", Value: "latest_charge"}})
 	if err != nil {
 		return err
 	}
@@ -157,7 +162,8 @@ func isID(s string, prefixes ...string) bool {
 }
 
 func checkCurrency(currency string) error {
-	if strings.EqualFold(currency, "usd") {
+	// No Unicode folding: it takes a long s for an s, and Stripe does not.
+	if currency == "usd" || currency == "USD" {
 		return nil
 	}
 	return &vendors.Refusal{
@@ -187,9 +193,9 @@ func parseAmount(name, text string) (money.USD, error) {
 	return money.Cents(cents)
 }
 
-// fetch reads one object.
-func fetch(ctx context.Context, g vendors.Getter, path string, query vendors.Params) (object, error) {
-	answer, err := g.Get(ctx, path, query)
+// fetch reads one object. An answer with another object in it is none.
+func fetch(ctx context.Context, g vendors.Getter, path, id string, query vendors.Params) (object, error) {
+	answer, err := g.Get(ctx, path+id, query)
 	if err != nil {
 		return object{}, err
 	}
@@ -200,7 +206,7 @@ func fetch(ctx context.Context, g vendors.Getter, path string, query vendors.Par
 		return object{}, &LookupError{Status: answer.Status}
 	}
 	var obj object
-	if err := json.Unmarshal(answer.Body, &obj); err != nil || obj.ID == "" {
+	if err := json.Unmarshal(answer.Body, &obj); err != nil || obj.ID != id {
 		return object{}, &LookupError{Status: answer.Status}
 	}
 	return obj, nil

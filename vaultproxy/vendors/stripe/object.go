@@ -25,6 +25,8 @@ type object struct {
 	CanceledAt       *int64            `json:"canceled_at"`
 	LastPaymentError json.RawMessage   `json:"last_payment_error"`
 	LatestCharge     json.RawMessage   `json:"latest_charge"`
+	FailureCode      string            `json:"failure_code"`
+	FailureMessage   string            `json:"failure_message"`
 	Metadata         map[string]string `json:"metadata"`
 }
 
@@ -49,13 +51,20 @@ func (o object) capturable() int64 {
 	return o.Amount
 }
 
+// refundable is what a refund without an amount would give back. In the version
+// that requests are sent with, amount_refunded counts the part of an
+// authorisation that was never captured; a charge that was captured under a
+// version from 2025-03-31 on does not show it so.
+// https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
 func (o object) refundable() int64 {
 	if o.Object == "charge" {
-		taken := o.Amount
-		if o.AmountCaptured != nil {
-			taken = *o.AmountCaptured
+		if !o.Captured || o.AmountCaptured == nil {
+			return 0
 		}
-		return taken - o.AmountRefunded
+		if o.AmountRefunded >= o.Amount-*o.AmountCaptured {
+			return o.Amount - o.AmountRefunded
+		}
+		return *o.AmountCaptured - o.AmountRefunded
 	}
 	var charge object
 	if json.Unmarshal(o.LatestCharge, &charge) == nil && charge.Object == "charge" {
@@ -134,6 +143,7 @@ func (o object) chargeVerdict() vendors.Verdict {
 		return o.committed(v)
 	case o.Status == "failed":
 		v.Outcome, v.Object, v.Declined = ledger.OutcomeReleased, "", true
+		v.Reason = stripeError{Code: o.FailureCode}.reason("declined")
 		return v
 	}
 	return o.notUnderstood()
@@ -178,7 +188,7 @@ func (o object) notUnderstood() vendors.Verdict {
 func (o object) declineCode() string {
 	var e stripeError
 	if json.Unmarshal(o.LastPaymentError, &e) == nil {
-		return e.reason()
+		return e.reason("declined")
 	}
 	return "declined"
 }

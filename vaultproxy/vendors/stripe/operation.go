@@ -142,6 +142,14 @@ func (op operation) checkParams(params vendors.Params) error {
 				Message: root + " has not the shape that Stripe gives it",
 			}
 		}
+		if root == "final_capture" && p.Value != "true" {
+			// After a lost answer nothing would show whether this capture was made:
+			// the payment stays requires_capture either way.
+			return &vendors.Refusal{
+				Code: vendors.Unmetered, Param: root,
+				Message: "a capture that leaves the rest open for further captures is not metered; capture once",
+			}
+		}
 		if root == "metadata" && strings.HasPrefix(strings.ToLower(p.Name), "metadata[tollgate") {
 			return &vendors.Refusal{
 				Code: vendors.Invalid, Param: root,
