@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -327,7 +328,7 @@ func TestRead_WithAnExpiredKeyIsRefused(t *testing.T) {
 	b := setup(t, setupOptions{})
 	key := b.issue(4 * money.Dollar)
 	id := b.create(key, "create", unconfirmed)
-	b.clock.advance(3 * 3600e9)
+	b.clock.advance(3 * time.Hour)
 	require.Equal(t, "key_expired", b.get(key.VaultKey, intents+"/"+id).code())
 	require.Empty(t, b.seen.of(http.MethodGet))
 }

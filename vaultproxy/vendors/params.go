@@ -30,11 +30,6 @@ func (p Params) Get(name string) (string, bool) {
 	return "", false
 }
 
-// Has reports whether a parameter, or a member of it, is there.
-func (p Params) Has(name string) bool {
-	return slices.ContainsFunc(p, func(param Param) bool { return Root(param.Name) == name })
-}
-
 // With returns the parameters with one set, replacing it if it was there.
 func (p Params) With(name, value string) Params {
 	out := slices.DeleteFunc(slices.Clone(p), func(param Param) bool { return param.Name == name })

@@ -260,6 +260,19 @@ func TestWrite_L14_ACallerThatGaveUpIsNotRun(t *testing.T) {
 	b.sound(ledger.Budget{})
 }
 
+func TestWrite_L14_WhoComesWithACancelledContextIsNotQueued(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 32 {
+		require.ErrorIs(t, b.Record(ctx, ledger.AuditRow{}), context.Canceled)
+	}
+	require.Empty(t, b.ops)
+	release()
+}
+
 func TestWrite_L14_ACallerThatGivesUpTooLateLearnsTheResult(t *testing.T) {
 	t.Parallel()
 	b := setupLoop(t)

@@ -1,0 +1,413 @@
+package vaultproxy_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vendorsim"
+)
+
+// losing are the faults after which nobody can tell from the answer whether the
+// charge was made.
+func losing() []vendorsim.Fault {
+	return []vendorsim.Fault{
+		vendorsim.AnswerLost, vendorsim.Error500AfterCharge, vendorsim.ClosedAfterRead, vendorsim.TruncatedAnswer,
+		vendorsim.ConnectionReset, vendorsim.Redirect302, vendorsim.Error503,
+	}
+}
+
+func TestL4_ALostAnswerIsProvedOnTheNextAttempt(t *testing.T) {
+	t.Parallel()
+	for _, fault := range losing() {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{})
+			key := b.issue(money.Dollar)
+			b.sim.NextFaults(fault)
+
+			got := b.post(key.VaultKey, intents, "item-1", charge)
+			require.Equal(t, http.StatusBadGateway, got.status)
+			require.Equal(t, "outcome_unknown", got.code(), got.raw)
+			require.Equal(t, "1", got.header.Get("Retry-After"))
+			require.Equal(t, money.Dollar, b.report().Budget.UnknownUSD)
+			full := b.post(key.VaultKey, intents, "item-2", charge)
+			require.Equal(t, "cap_exhausted", full.code(), "what is in doubt is held")
+			require.Equal(t, "1.00", full.text("unknown_usd"))
+
+			again := b.post(key.VaultKey, intents, "item-1", charge)
+			require.Equal(t, http.StatusOK, again.status, again.raw)
+			require.Equal(t, "succeeded", again.text("status"))
+			b.requireBudget(0, money.Dollar)
+			truth := b.sim.Truth()
+			require.Equal(t, 1, truth.Charges)
+			require.Zero(t, truth.RedirectsFollowed)
+			require.Len(t, truth.Sends, 1, "all sends of a call have one idempotency key at the vendor")
+			posts := b.seen.of(http.MethodPost)
+			for _, post := range posts {
+				require.Equal(t, posts[0].body, post.body)
+			}
+			require.Equal(t, len(posts), b.call("item-1").Sends)
+		})
+	}
+}
+
+func TestL4_AChargeThatWasMadeIsFoundWithoutASecondSend(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []vendorsim.Fault{
+		vendorsim.AnswerLost, vendorsim.Error500AfterCharge, vendorsim.TruncatedAnswer,
+	} {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			for name, tc := range map[string]struct{ path, body string }{
+				"payment intent": {intents, charge},
+				"charge":         {charges, "amount=100&currency=usd&source=tok_visa"},
+			} {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					b := setup(t, setupOptions{})
+					key := b.issue(money.Dollar)
+					b.sim.NextFaults(fault)
+					require.Equal(t, "outcome_unknown", b.post(key.VaultKey, tc.path, "item-1", tc.body).code())
+					got := b.post(key.VaultKey, tc.path, "item-1", tc.body)
+					require.Equal(t, http.StatusOK, got.status, got.raw)
+					b.requireBudget(0, money.Dollar)
+					b.sentOnce()
+				})
+			}
+		})
+	}
+}
+
+func TestL11_TheReconcilerProvesWhatNobodyAsksForAgain(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		fault   vendorsim.Fault
+		settled money.USD
+	}{
+		{vendorsim.AnswerLost, money.Dollar},
+		{vendorsim.Error500AfterCharge, money.Dollar},
+		{vendorsim.TruncatedAnswer, money.Dollar},
+		{vendorsim.ClosedAfterRead, 0},
+		{vendorsim.ConnectionReset, 0},
+		{vendorsim.Redirect302, 0},
+		{vendorsim.Error503, 0},
+		{vendorsim.Error500BeforeCharge, 0},
+	} {
+		t.Run(string(tc.fault), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{})
+			key := b.issue(money.Dollar)
+			b.sim.NextFaults(tc.fault)
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+			b.reconcile()
+			b.requireBudget(0, tc.settled)
+			b.sentOnce()
+			require.Equal(t, int64(tc.settled), b.sim.Truth().SucceededTotalMicroUSD)
+
+			page, err := b.control.Audit(t.Context(), client.AuditQuery{Run: b.run()})
+			require.NoError(t, err)
+			require.Equal(t, "reconciler", page.Rows[len(page.Rows)-1].By)
+		})
+	}
+}
+
+func TestL4_TheReconcilerReleasesNothingBeforeTheFence(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar)
+	b.sim.NextFaults(vendorsim.ClosedAfterRead)
+	require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+	b.clock.advance(sendTimeout) // the send is given up, but what was given up may still arrive
+	require.NoError(t, b.proxy.Reconcile(t.Context()))
+	require.Equal(t, "unknown", b.call("item-1").State)
+	b.sentOnce()
+	require.NotEmpty(t, b.seen.of(http.MethodGet), "it did look")
+	b.reconcile()
+	require.Equal(t, "released", b.call("item-1").State)
+}
+
+func TestL6_AStoredFailureEndsInANewVendorKeyOnceNothingIsFound(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar)
+	b.sim.NextFaults(vendorsim.Error500BeforeCharge)
+	require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+	require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code(), "the vendor repeats its 500")
+	require.Equal(t, money.Dollar, b.report().Budget.UnknownUSD)
+
+	b.clock.advance(pastFence)
+	got := b.post(key.VaultKey, intents, "item-1", charge)
+	require.Equal(t, http.StatusOK, got.status, got.raw)
+	b.requireBudget(0, money.Dollar)
+	id := got.header.Get("Tollgate-Call-Id")
+	sends := b.sim.Truth().Sends
+	require.Len(t, sends, 2)
+	require.Equal(t, 1, sends["tollgate_"+id+"_1"])
+	require.Equal(t, 1, b.sim.Truth().Charges)
+}
+
+func TestL6_AStoredFailureEndsHoweverOftenTheCallerAsks(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar)
+	b.sim.NextFaults(vendorsim.Error500BeforeCharge)
+	for range 60 { // every other second, for two minutes
+		if b.post(key.VaultKey, intents, "item-1", charge).status == http.StatusOK {
+			break
+		}
+		b.clock.advance(2 * time.Second)
+	}
+	require.Equal(t, "settled", b.call("item-1").State)
+	require.Equal(t, 1, b.sim.Truth().Charges)
+}
+
+func TestL6_ALookUpThatBeganBeforeTheFenceProvesNothing(t *testing.T) {
+	t.Parallel()
+	var late atomic.Bool
+	var b *testBundle
+	b = setup(t, setupOptions{upstream: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			if r.Method == http.MethodGet && late.CompareAndSwap(true, false) {
+				b.clock.advance(pastFence) // its answer is a minute on the way
+			}
+		})
+	}})
+	key := b.issue(money.Dollar)
+	b.sim.NextFaults(vendorsim.ClosedAfterRead)
+	require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+	late.Store(true)
+	b.clock.advance(4 * time.Second)
+	require.NoError(t, b.proxy.Reconcile(t.Context()))
+	require.False(t, late.Load())
+	require.Equal(t, "unknown", b.call("item-1").State, "the send could still have arrived when the vendor looked")
+}
+
+func TestL9_ARevokedKeysCallIsLookedUpAndNeverSentAgain(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault vendorsim.Fault
+		end   func(*testBundle, client.IssuedKey)
+		then  string
+	}{
+		"revoked, and charged":     {vendorsim.AnswerLost, revoke, ""},
+		"revoked, and not charged": {vendorsim.ClosedAfterRead, revoke, "key_revoked"},
+		"expired, and charged":     {vendorsim.AnswerLost, expire, ""},
+		"expired, and not charged": {vendorsim.ClosedAfterRead, expire, "key_expired"},
+		"closed, and not charged":  {vendorsim.ClosedAfterRead, closeRun, "key_revoked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{})
+			key := b.issue(money.Dollar, func(r *client.IssueRequest) { r.ExpiresIn = "10s" })
+			b.sim.NextFaults(tc.fault)
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+			tc.end(b, key)
+			if tc.then != "" {
+				got := b.post(key.VaultKey, intents, "item-1", charge)
+				if name != "expired, and not charged" { // there the fence is over with the key
+					require.Equal(t, "outcome_unknown", got.code(), got.raw)
+				}
+				b.clock.advance(pastFence)
+			}
+			got := b.post(key.VaultKey, intents, "item-1", charge)
+			require.Equal(t, tc.then, got.code(), got.raw)
+			b.sentOnce()
+			require.Zero(t, b.report().Budget.UnknownUSD)
+		})
+	}
+}
+
+func revoke(b *testBundle, key client.IssuedKey) {
+	_, err := b.control.Revoke(b.t.Context(), key.KeyID)
+	require.NoError(b.t, err)
+}
+
+func expire(b *testBundle, _ client.IssuedKey) { b.clock.advance(10 * time.Second) }
+
+func closeRun(b *testBundle, _ client.IssuedKey) {
+	_, err := b.control.RevokeRun(b.t.Context(), b.run())
+	require.NoError(b.t, err)
+}
+
+// blindToLists is a vendor whose lists never end, so that no look-up is complete.
+func blindToLists(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/v1/payment_intents" {
+			_, _ = w.Write([]byte(`{"object":"list","data":[{"id":"pi_other","object":"payment_intent"}],"has_more":true}`))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestL11_ACallIsNeverSentAgainOnceTheVendorMayHaveForgottenItsKey(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		age   time.Duration
+		sends int
+		code  string
+	}{
+		"within 23 hours": {23*time.Hour - time.Minute, 2, ""},
+		"after 23 hours":  {23 * time.Hour, 1, "outcome_unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{upstream: blindToLists})
+			key := b.issue(money.Dollar, func(r *client.IssueRequest) { r.ExpiresIn = "96h" })
+			b.sim.NextFaults(vendorsim.AnswerLost)
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+			b.clock.advance(tc.age)
+			require.Equal(t, tc.code, b.post(key.VaultKey, intents, "item-1", charge).code())
+			require.NoError(t, b.proxy.Reconcile(t.Context()))
+			require.Len(t, b.seen.of(http.MethodPost), tc.sends)
+			require.Equal(t, 1, b.sim.Truth().Charges)
+		})
+	}
+}
+
+func TestUnknown_AMoveIsProvedByItsObject(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		create  string
+		move    string
+		body    string
+		settled money.USD
+	}{
+		"a confirmation": {unconfirmed, "confirm", "off_session=true", 4 * money.Dollar},
+		"a capture":      {unconfirmed + "&confirm=true&off_session=true&capture_method=manual", "capture", "amount_to_capture=150", 150 * money.Cent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, fault := range losing() {
+				t.Run(string(fault), func(t *testing.T) {
+					t.Parallel()
+					b := setup(t, setupOptions{})
+					key := b.issue(4 * money.Dollar)
+					path := intents + "/" + b.create(key, "create", tc.create) + "/" + tc.move
+					b.sim.NextFaults(fault)
+					require.Equal(t, "outcome_unknown", b.post(key.VaultKey, path, "move", tc.body).code())
+					require.Equal(t, "cap_exhausted", b.post(key.VaultKey, intents, "other", charge).code(), "the hold stays")
+					got := b.post(key.VaultKey, path, "move", tc.body)
+					require.Equal(t, http.StatusOK, got.status, got.raw)
+					b.requireBudget(0, tc.settled)
+					require.Equal(t, int64(tc.settled), b.sim.Truth().SucceededTotalMicroUSD)
+				})
+			}
+		})
+	}
+}
+
+func TestUnknown_ACancellationIsProvedByItsObject(t *testing.T) {
+	t.Parallel()
+	for name, executed := range map[string]bool{"that was made": true, "that was not made": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var lost atomic.Bool
+			b := setup(t, setupOptions{upstream: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if !strings.HasSuffix(r.URL.Path, "/cancel") || !lost.CompareAndSwap(false, true) {
+						next.ServeHTTP(w, r)
+						return
+					}
+					if executed {
+						next.ServeHTTP(httptest.NewRecorder(), r)
+					}
+					panic(http.ErrAbortHandler)
+				})
+			}})
+			key := b.issue(4 * money.Dollar)
+			path := intents + "/" + b.create(key, "create", unconfirmed) + "/cancel"
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, path, "cancel", "").code())
+			b.requireBudget(4*money.Dollar, 0)
+			got := b.post(key.VaultKey, path, "cancel", "")
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			require.Equal(t, "canceled", got.text("status"))
+			b.requireBudget(0, 0)
+			require.Equal(t, "released", b.call("create").State)
+		})
+	}
+}
+
+func TestUnknown_ARefundIsProvedAndNotGivenTwice(t *testing.T) {
+	t.Parallel()
+	for _, fault := range losing() {
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{})
+			key := b.issue(8 * money.Dollar)
+			id := b.create(key, "create", unconfirmed+"&confirm=true&off_session=true")
+			b.sim.NextFaults(fault)
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, refunds, "refund", "payment_intent="+id+"&amount=100").code())
+			got := b.post(key.VaultKey, refunds, "refund", "payment_intent="+id+"&amount=100")
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			b.requireBudget(0, 5*money.Dollar)
+			require.Equal(t, int64(money.Dollar), b.sim.Truth().RefundedTotalMicroUSD)
+		})
+	}
+}
+
+func TestUnknown_ADeclineWhoseAnswerWasLostIsADeclineAgain(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ path, body string }{
+		"payment intent": {intents, strings.Replace(charge, "pm_card_visa", "pm_card_chargeDeclined", 1)},
+		"charge":         {charges, "amount=100&currency=usd&source=tok_chargeDeclined"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{})
+			key := b.issue(money.Dollar)
+			b.sim.NextFaults(vendorsim.AnswerLost)
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, tc.path, "item-1", tc.body).code())
+			for range 2 {
+				got := b.post(key.VaultKey, tc.path, "item-1", tc.body)
+				require.Equal(t, http.StatusPaymentRequired, got.status, got.raw)
+				detail, _ := got.body["error"].(map[string]any)
+				require.Equal(t, "card_error", detail["type"], got.raw)
+				require.Equal(t, "card_declined", detail["code"])
+			}
+			b.requireBudget(0, 0)
+			require.True(t, b.call("item-1").Declined)
+		})
+	}
+}
+
+func TestUnknown_TheVendorsRefusalOfOurSecretIsNotPassedOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{upstream: func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"error":{"type":"invalid_request_error","message":"Invalid API Key provided: ` + vendorSecret + `"}}`))
+		})
+	}})
+	key := b.issue(money.Dollar)
+	got := b.post(key.VaultKey, intents, "item-1", charge)
+	require.Equal(t, http.StatusBadGateway, got.status)
+	require.Equal(t, "vendor_credentials", got.code())
+	require.NotContains(t, got.raw, vendorSecret)
+	require.Equal(t, "false", got.header.Get("Stripe-Should-Retry"))
+	b.requireBudget(0, 0)
+
+	got = b.get(key.VaultKey, intents+"/pi_1")
+	require.Equal(t, "vendor_credentials", got.code())
+	require.NotContains(t, got.raw, vendorSecret)
+}
+
+func TestUnknown_AVendorThatCannotBeReachedWasSentNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{url: "http://127.0.0.1:1"})
+	key := b.issue(money.Dollar)
+	got := b.post(key.VaultKey, intents, "item-1", charge)
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.Equal(t, "vendor_unavailable", got.code())
+	b.requireBudget(0, 0)
+	require.Equal(t, "released", b.call("item-1").State)
+}
