@@ -97,7 +97,7 @@ released      42  no effect, the hold was given back; 39 declined
 unknown        0  no proof yet of what the vendor did
 in flight      2
 replayed      12  answered from the ledger, not sent
-resent         7  under the same vendor key, to prove an outcome
+resent         7  after a refusal, or to prove an outcome
 
 DENIED         CALLS
 --------------------

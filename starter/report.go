@@ -109,7 +109,7 @@ func callTable(r client.RunReport) table.Writer {
 		{"unknown", r.Calls.Unknown, "no proof yet of what the vendor did"},
 		{"in flight", r.Calls.InFlight, ""},
 		{"replayed", r.Replays, "answered from the ledger, not sent"},
-		{"resent", r.Resends, "under the same vendor key, to prove an outcome"},
+		{"resent", r.Resends, "after a refusal, or to prove an outcome"},
 	} {
 		t.AppendRow(table.Row{row.state, count(row.count), row.meaning})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -42,10 +43,13 @@ func (p *Proxy) Data() http.Handler { return http.HandlerFunc(p.serveCall) }
 
 func (p *Proxy) serveCall(w http.ResponseWriter, r *http.Request) {
 	c := &call{started: time.Now(), method: r.Method}
-	select {
+	select { // by itself: with a slot free as well, a select of both would choose at random
 	case <-p.draining:
 		p.finish(w, c, p.denied(c, deny(Overloaded, "this vault proxy is shutting down; try again")))
 		return
+	default:
+	}
+	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	default:
@@ -104,19 +108,20 @@ func (p *Proxy) handle(ctx context.Context, c *call, r *http.Request) (reply, *d
 // execute sends a dispatched call, judges the answer and books it. Whatever
 // happens in here, the call does not stay in flight.
 func (p *Proxy) execute(ctx context.Context, c *call) (answer reply, _ *denial) {
-	booked := false
 	defer func() {
-		if !booked {
-			p.settleLater(ledger.Resolution{
-				CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
-			})
+		if recover() == nil {
+			return
 		}
+		// What was thrown is not logged: it may hold what was sent.
+		p.log.Error("a call broke off by a panic", "call_id", c.callID, "stack", string(debug.Stack()))
+		p.settleLater(ledger.Resolution{
+			CallID: c.callID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
+		})
+		c.verdict, c.reason = string(ledger.Unknown), "interrupted"
+		answer = p.unknown(c).reply()
 	}()
 	result := p.forward(ctx, c.upstream, c.wire, vendorKey(c.row))
-	j := judge(c.upstream.vendor, c.sent(), result)
-	answer = p.settle(ctx, c, j)
-	booked = true
-	return answer, nil
+	return p.settle(ctx, c, judge(c.upstream.vendor, c.sent(), result)), nil
 }
 
 // sent is the call as its vendor profile sees it.

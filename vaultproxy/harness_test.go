@@ -22,6 +22,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 	"github.com/tollgate/tollgate/vendorsim"
 )
@@ -64,6 +65,7 @@ type setupOptions struct {
 	script      func(vendorsim.FaultPoint) vendorsim.Fault
 	store       func(ledger.Store) ledger.Store      // around the ledger
 	upstream    func(http.Handler) http.Handler      // around the stand-in
+	vendor      func(vendors.Vendor) vendors.Vendor  // around the profile
 	transport   http.RoundTripper                    // in place of the proxy's own
 	handler     func(*vaultproxy.Proxy) http.Handler // nil: both planes on one listener
 	timeout     time.Duration
@@ -213,6 +215,10 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	b.t.Helper()
 	profile, err := stripe.New(stripe.Config{Secret: vendorSecret})
 	require.NoError(b.t, err)
+	var vendor vendors.Vendor = profile
+	if b.opt.vendor != nil {
+		vendor = b.opt.vendor(vendor)
+	}
 	target := b.vendor.URL
 	if b.opt.url != "" {
 		target = b.opt.url
@@ -224,7 +230,7 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	p, err := vaultproxy.New(vaultproxy.Config{
 		Store: store, AdminKey: adminKey, MasterKey: bytes.Repeat([]byte{7}, vaultproxy.MasterKeySize),
 		Logger:          slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Upstreams:       []vaultproxy.Upstream{{Vendor: profile, URL: target, Client: b.opt.transport}},
+		Upstreams:       []vaultproxy.Upstream{{Vendor: vendor, URL: target, Client: b.opt.transport}},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
 	})
 	require.NoError(b.t, err)

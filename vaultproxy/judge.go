@@ -11,6 +11,10 @@ type judgement struct {
 	result result
 }
 
+// storedFailure is the reason of a call whose vendor failed, and may keep that
+// failure under the idempotency key.
+const storedFailure = "vendor_error"
+
 // judge is the eighth step: what does the answer prove? The vendor's profile
 // says so; without an answer, only a send that never left proves something.
 func judge(v vendors.Vendor, s vendors.Sent, r result) judgement {
@@ -19,7 +23,10 @@ func judge(v vendors.Vendor, s vendors.Sent, r result) judgement {
 		return judgement{vendors.Verdict{Outcome: ledger.OutcomeRefused, Reason: "not_sent"}, r}
 	case r.err != nil:
 		return judgement{vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_lost"}, r}
-	default:
-		return judgement{v.Judge(s, r.answer), r}
 	}
+	verdict := v.Judge(s, r.answer)
+	if verdict.StoredFailure {
+		verdict.Reason = storedFailure
+	}
+	return judgement{verdict, r}
 }

@@ -36,7 +36,9 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledg
 		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
 	}
 	s := sentOf(row, wire)
-	finding, err := u.vendor.Lookup(ctx, s, p.getter(u))
+	// Asked before the look-up: what it did not find may have arrived after it looked.
+	fenced := p.fenced(ctx, row)
+	finding, err := p.lookUp(ctx, u, s)
 	audit := ledger.AuditRow{By: by}
 	switch {
 	case err != nil:
@@ -44,13 +46,29 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledg
 		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
 	case finding.Found:
 		return p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
-	case finding.Absent && p.fenced(ctx, row):
+	case finding.Absent && fenced:
 		return p.book(ctx, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
-	case finding.Absent && by == ledger.ByReconciler:
-		// Nobody asks for it: wait for the fence rather than do it now.
+	case finding.Absent && (by == ledger.ByReconciler || repeats(row)):
+		// Nobody asks for it, or asking again is of no use: wait for the fence.
 		return row, p.store.Unclaim(ctx, row.ID, min(backOff(row.Checks), p.fence()))
 	}
 	return p.resend(ctx, u, row, s, audit)
+}
+
+// lookUp is bounded, so that a look-up and a resend together end before the
+// lease does: a finding from an older lease must not be booked.
+func (p *Proxy) lookUp(ctx context.Context, u *upstream, s vendors.Sent) (vendors.Finding, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
+	defer cancel()
+	return u.vendor.Lookup(ctx, s, p.getter(u))
+}
+
+// repeats reports whether the vendor has answered a resend with the failure that
+// it keeps under the idempotency key. One more would be told the same, and would
+// put the fence off by its own time: a caller that asks often enough would never
+// get past it.
+func repeats(row ledger.Call) bool {
+	return row.Reason == storedFailure && row.Unproven > 1
 }
 
 // resend sends the very same bytes under the very same idempotency key: the
@@ -102,7 +120,7 @@ func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
 
 func (p *Proxy) fence() time.Duration { return p.timeout + fenceMargin }
 
-// lease is longer than a look-up and a resend together can take.
+// lease is longer than a look-up and a resend together can take: lookUp is bounded.
 func (p *Proxy) lease() time.Duration { return 4*p.timeout + 10*time.Second }
 
 // backOff is when to look again, after so many tries.

@@ -60,12 +60,17 @@ type Proxy struct {
 	work     sync.WaitGroup
 	draining chan struct{}
 	drain    sync.Once
+	closing  sync.Mutex
+	idle     bool // no call is in flight, and none will be; guarded by closing
 }
 
 // New checks the configuration and starts the reconciler.
 func New(cfg Config) (*Proxy, error) {
 	if cfg.Store == nil || len(cfg.Upstreams) == 0 || cfg.Logger == nil {
 		return nil, errors.New("vault proxy: a store, a vendor and a logger are needed")
+	}
+	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 {
+		return nil, errors.New("vault proxy: the upstream deadline and the number of calls at once must not be negative")
 	}
 	if len(cfg.AdminKey) < minAdminKey {
 		return nil, fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
@@ -88,6 +93,9 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	p.bg, p.stop = context.WithCancel(context.Background())
 	for _, u := range cfg.Upstreams {
+		if u.Vendor == nil || p.upstreams[u.Vendor.Name()] != nil {
+			return nil, errors.New("vault proxy: each upstream needs a vendor profile of its own")
+		}
 		base, err := url.Parse(u.URL)
 		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
 			return nil, fmt.Errorf("vault proxy: the URL of %s must look like https://api.example.com", u.Vendor.Name())
@@ -122,15 +130,25 @@ func (p *Proxy) Close(ctx context.Context) error {
 	return err
 }
 
-// waitIdle takes every slot: then no call holds one.
+// waitIdle takes every slot and keeps them: then no call holds one, or will. If
+// the context ends before that it gives them back, so that Close can be tried again.
 func (p *Proxy) waitIdle(ctx context.Context) error {
-	for range cap(p.slots) {
+	p.closing.Lock()
+	defer p.closing.Unlock()
+	if p.idle {
+		return nil
+	}
+	for taken := range cap(p.slots) {
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
+			for range taken {
+				<-p.slots
+			}
 			return fmt.Errorf("calls are still in flight; the next start proves what became of them: %w", ctx.Err())
 		}
 	}
+	p.idle = true
 	return nil
 }
 

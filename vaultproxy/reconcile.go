@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -52,7 +53,13 @@ func (p *Proxy) Reconcile(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (p *Proxy) reconcileOne(ctx context.Context, row ledger.Call) error {
+func (p *Proxy) reconcileOne(ctx context.Context, row ledger.Call) (err error) {
+	defer func() {
+		if recover() != nil { // one row that nobody can digest must not stop the proof of all others
+			p.log.Error("a proof broke off by a panic", "call_id", row.ID, "stack", string(debug.Stack()))
+			err = p.store.Unclaim(ctx, row.ID, backOff(row.Checks+5))
+		}
+	}()
 	u := p.upstreams[row.Vendor]
 	if u == nil {
 		return p.store.Unclaim(ctx, row.ID, backOff(row.Checks+10))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,14 +45,23 @@ func setupLoop(t *testing.T) *loopBundle {
 // Whatever is queued meanwhile goes into one commit.
 func (b *loopBundle) hold() (release func()) {
 	b.t.Helper()
-	entered, gate := make(chan struct{}), make(chan struct{})
-	b.queue(func(*batch) error {
-		close(entered)
+	_, entered, release := b.queueBlock()
+	<-entered
+	return release
+}
+
+// queueBlock queues an operation that stands still inside its transaction. A
+// test that fails lets it go, so that the store can be closed.
+func (b *loopBundle) queueBlock() (blocked *op, entered <-chan struct{}, release func()) {
+	in, gate := make(chan struct{}), make(chan struct{})
+	blocked = b.queue(func(*batch) error {
+		close(in)
 		<-gate
 		return nil
 	})
-	<-entered
-	return func() { close(gate) }
+	release = sync.OnceFunc(func() { close(gate) })
+	b.t.Cleanup(release)
+	return blocked, in, release
 }
 
 func (b *loopBundle) queue(run func(*batch) error) *op {
@@ -153,17 +163,12 @@ func TestCommit_L14_NobodyIsAnsweredBeforeTheCommit(t *testing.T) {
 	b := setupLoop(t)
 	release := b.hold()
 	reserved, _ := b.queueReserve("c", money.Dollar)
-	entered, gate := make(chan struct{}), make(chan struct{})
-	last := b.queue(func(*batch) error {
-		close(entered)
-		<-gate
-		return nil
-	})
+	last, entered, finish := b.queueBlock()
 	release()
 	<-entered // the reservation was run, and its transaction is open
 	require.Empty(t, reserved.done)
 	b.absent("c")
-	close(gate)
+	finish()
 	require.NoError(t, <-reserved.done)
 	require.NoError(t, <-last.done)
 	require.Equal(t, ledger.Dispatched, b.state("c"))

@@ -52,6 +52,7 @@ type Store struct {
 	conn     *sql.Conn // the only writer; owned by the commit loop
 	stmts    statements
 	read     *sql.DB
+	known    known
 	ops      chan *op
 	quit     chan struct{}
 	stopped  chan struct{}
@@ -113,6 +114,9 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.known.learn(ctx, s.conn); err != nil {
 		return nil, err
 	}
 	go s.commitLoop()

@@ -41,6 +41,13 @@ func rowLimit(n int) int {
 
 // Recall reads a call outside of any transaction; Reserve looks again inside its own.
 func (s *Store) Recall(ctx context.Context, callID string) (ledger.Call, error) {
+	if s.known.absent(callID) {
+		select {
+		case <-s.quit: // the file may be another process's by now, with calls that this one never saw
+		default:
+			return ledger.Call{}, ledger.ErrNotFound
+		}
+	}
 	return s.oneCall(ctx, `WHERE c.call_id = ?`, callID)
 }
 

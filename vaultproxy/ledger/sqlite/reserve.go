@@ -245,6 +245,7 @@ func (b *batch) retire(from ledger.Call, to string) error {
 func (b *batch) insert(r ledger.Reservation, k *keyRow, day string, amount money.USD) (ledger.Call, bool, error) {
 	c := b.dispatched(r, k, day, amount)
 	now := b.now.UnixMicro()
+	b.s.known.add(r.CallID)
 	res, err := b.s.stmts.insertCall.ExecContext(b.ctx, r.CallID, r.Digest[:], k.ID, k.runID, r.Vendor, r.Operation,
 		r.Method, r.Path, r.IdempotencyKey, r.Item, r.WorkflowID, int64(amount), r.Target, day, r.Request,
 		now, now, now, b.s.epoch)

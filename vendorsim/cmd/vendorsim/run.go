@@ -22,10 +22,11 @@ const stopGrace = 5 * time.Second
 
 // options are the flags.
 type options struct {
-	addr     string
-	faults   string
-	logLevel slog.Level
-	config   vendorsim.Config
+	addr        string
+	faults      string
+	healthcheck string
+	logLevel    slog.Level
+	config      vendorsim.Config
 }
 
 // run is the whole command. It returns when ctx ends, nil then, or with an error of one line that
@@ -41,6 +42,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	if err != nil {
 		return err
+	}
+	if opts.healthcheck != "" {
+		return askHealth(ctx, opts.healthcheck)
 	}
 	opts.config.Logger = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: opts.logLevel}))
 	sim, err := vendorsim.New(opts.config)
@@ -83,6 +87,25 @@ func serve(ctx context.Context, sim *vendorsim.Sim, listener net.Listener, log *
 	return nil
 }
 
+// askHealth asks a running stand-in whether it is up.
+func askHealth(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("--healthcheck must be a URL such as http://127.0.0.1:12111/healthz: %w", err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("no stand-in answers: %w", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, res.Status)
+	}
+	return nil
+}
+
 // refuseLiveKeys finds a live key among the arguments and the environment before anything starts.
 func refuseLiveKeys(args, environ []string) error {
 	if slices.ContainsFunc(args, vendorsim.LooksLive) {
@@ -112,6 +135,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.config.SlowDelay, "slow", vendorsim.DefaultSlowDelay, "how long slow_answer holds an answer back")
 	flags.DurationVar(&o.config.Latency, "latency", 0, "how long every request takes before it is executed")
 	flags.StringVar(&level, "log-level", "warn", "debug, info, warn or error")
+	flags.StringVar(&o.healthcheck, "healthcheck", "", "ask the stand-in at this URL whether it is up, and do nothing else; for containers")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(out, "vendorsim is a stand-in for Stripe that misbehaves on purpose. Flags:")
