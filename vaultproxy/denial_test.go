@@ -95,11 +95,16 @@ func TestDenial_IsAStripeErrorToStripesSDK(t *testing.T) {
 	}
 }
 
-func TestSDK_ItsOwnRetryMeetsTheProofOfALostAnswer(t *testing.T) {
+func TestSDK_AsksAgainAfterALostAnswerAndGetsItsPayment(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{})
 	key := b.issue(10 * money.Dollar)
 	b.sim.NextFaults(vendorsim.AnswerLost)
+	_, err := b.sdk(key).New(oneDollar("item-1"))
+	var inDoubt *stripego.Error
+	require.ErrorAs(t, err, &inDoubt)
+	require.Equal(t, stripego.ErrorTypeAPI, inDoubt.Type)
+	require.Equal(t, string(vaultproxy.OutcomeUnknown), string(inDoubt.Code))
 	got, err := b.sdk(key).New(oneDollar("item-1"))
 	require.NoError(t, err)
 	require.Equal(t, stripego.PaymentIntentStatusSucceeded, got.Status)

@@ -171,9 +171,10 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 	b.start()
 	t.Cleanup(func() {
 		b.sim.Close()
-		b.stop()
+		b.closeProxy()
 		b.vendor.Close()
 		b.checkLedger()
+		require.NoError(t, b.store.Close())
 		require.NotContains(t, b.logs.String(), vendorSecret)
 		require.NotContains(t, b.logs.String(), vaultproxy.TokenPrefix)
 		require.NotContains(t, b.logs.String(), adminKey)
@@ -240,11 +241,16 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 // stop ends the proxy and lets the ledger go, as a process does.
 func (b *testBundle) stop() {
 	b.t.Helper()
+	b.closeProxy()
+	require.NoError(b.t, b.store.Close())
+}
+
+func (b *testBundle) closeProxy() {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	b.front.Close()
 	require.NoError(b.t, b.proxy.Close(ctx))
-	require.NoError(b.t, b.store.Close())
 }
 
 // checkLedger holds the ledger against itself and against what the vendor
@@ -252,13 +258,10 @@ func (b *testBundle) stop() {
 func (b *testBundle) checkLedger() {
 	b.t.Helper()
 	ctx := context.Background()
-	store, err := sqlite.Open(ctx, sqlite.Config{Path: b.path, Now: b.clock.now})
-	require.NoError(b.t, err)
-	defer func() { require.NoError(b.t, store.Close()) }()
-	lines, err := store.Verify(ctx)
+	lines, err := b.store.Verify(ctx)
 	require.NoError(b.t, err)
 	require.Empty(b.t, lines, "every budget equals the sum over its calls")
-	reports, err := store.RunReports(ctx, "")
+	reports, err := b.store.RunReports(ctx, "")
 	require.NoError(b.t, err)
 	var booked money.USD
 	for _, r := range reports {

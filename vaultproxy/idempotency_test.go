@@ -36,6 +36,18 @@ func TestL5_ARepeatedCallIsReplayedAndNotSent(t *testing.T) {
 	require.Equal(t, money.Dollar, b.report().Budget.SettledUSD)
 }
 
+func TestL5_TheSameRequestAsJSONAndAsAFormIsOneCall(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(10 * money.Dollar)
+	first := b.post(key.VaultKey, intents, "item-1", "amount=100&currency=usd&metadata[order]=7")
+	again := b.post(key.VaultKey, intents, "item-1", `{"currency":"usd","metadata":{"order":"7"},"amount":100}`,
+		"Content-Type", "application/json; charset=utf-8")
+	require.Equal(t, http.StatusOK, again.status, again.raw)
+	require.Equal(t, first.raw, again.raw)
+	require.Equal(t, 1, b.sim.Truth().Posts)
+}
+
 func TestL5_AReplayIsGivenWhateverBecameOfTheKeyAndItsCap(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*testBundle, client.IssuedKey){

@@ -411,3 +411,45 @@ func TestUnknown_AVendorThatCannotBeReachedWasSentNothing(t *testing.T) {
 	b.requireBudget(0, 0)
 	require.Equal(t, "released", b.call("item-1").State)
 }
+
+func TestUnknown_AnAnswerThatComesTooLateIsFoundOut(t *testing.T) {
+	t.Parallel()
+	g := newGate(http.MethodPost)
+	b := setup(t, setupOptions{upstream: g.wrap, timeout: 500 * time.Millisecond})
+	key := b.issue(money.Dollar)
+	got := b.post(key.VaultKey, intents, "item-1", charge)
+	require.Equal(t, "outcome_unknown", got.code(), got.raw)
+	require.Equal(t, "answer_lost", b.call("item-1").Reason)
+	close(g.open)
+	for range 1000 { // until the vendor has done what it was late with
+		if got = b.post(key.VaultKey, intents, "item-1", charge); got.status == http.StatusOK {
+			break
+		}
+	}
+	require.Equal(t, http.StatusOK, got.status, got.raw)
+	b.requireBudget(0, money.Dollar)
+	require.Equal(t, 1, b.sim.Truth().Charges)
+	require.Len(t, b.sim.Truth().Sends, 1)
+}
+
+func TestL7_OneVendorObjectSettlesOneCall(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{upstream: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				next.ServeHTTP(w, r)
+				return
+			}
+			_, _ = w.Write([]byte(`{"id":"pi_1","object":"payment_intent","status":"succeeded","amount":100,"amount_received":100,"currency":"usd"}`))
+		})
+	}})
+	key := b.issue(10 * money.Dollar)
+	require.Equal(t, http.StatusOK, b.post(key.VaultKey, intents, "item-1", charge).status)
+	got := b.post(key.VaultKey, intents, "item-2", charge)
+	require.Equal(t, "outcome_unknown", got.code(), got.raw)
+	b.stop() // the verdict is stored by then, or found out anew
+	b.start()
+	require.Equal(t, "unknown", b.call("item-2").State)
+	require.Equal(t, money.Dollar, b.report().Budget.SettledUSD)
+	require.Equal(t, money.Dollar, b.report().Budget.UnknownUSD)
+}

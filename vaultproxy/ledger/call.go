@@ -119,7 +119,12 @@ const (
 // Resolution books an outcome. Each move happens once: on a call that is
 // already final it changes nothing and returns what stands.
 type Resolution struct {
-	CallID       string
+	CallID string
+	// Seen is the call as whoever judged it had it. An outcome that speaks of
+	// single sends (refused, no effect, unknown) counts only while the call has
+	// the same sends: told twice, or too late, it would take the hold of a send
+	// that it knows nothing of. Nil: as the store finds it.
+	Seen         *Call
 	Outcome      Outcome
 	Amount       money.USD // OutcomeSettled: final. OutcomeCommitted: the amount promised, if above the hold
 	Reason       string

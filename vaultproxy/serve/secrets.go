@@ -106,7 +106,10 @@ func makeSecret(path, text string) (_ string, err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", fmt.Errorf("make a key: %w", err)
 	}
-	if err := os.Link(f.Name(), path); err != nil {
+	switch err := os.Link(f.Name(), path); {
+	case errors.Is(err, fs.ErrExist):
+		return readSecret("key", path) // another proxy was first; only one of them will get the ledger
+	case err != nil:
 		return "", fmt.Errorf("make a key: %w", err)
 	}
 	return text, syncFolder(filepath.Dir(path))

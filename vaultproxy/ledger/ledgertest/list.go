@@ -15,6 +15,7 @@ func listTests() []test {
 		{"ARunReportAddsUpTheRun", listReport},
 		{"WhatIsNotThereIsNotFound", listNotFound},
 		{"L13_TheStoreTellsItsClock", listNow},
+		{"L13_TimesReadAsTheyWereTold", listTimes},
 	}
 }
 
@@ -142,4 +143,19 @@ func listNow(b *bundle) {
 	now, err := b.store.Now(b.ctx)
 	require.NoError(b.t, err)
 	require.Equal(b.t, b.clock.Now(), now)
+}
+
+func listTimes(b *bundle) {
+	b.clock.Advance(123_456_789 * time.Nanosecond) // finer than any store keeps
+	k := b.issue(nil)
+	read, err := b.store.Key(b.ctx, k.ID)
+	require.NoError(b.t, err)
+	require.Equal(b.t, k, read)
+	require.Equal(b.t, b.reserve(ask(k, "c", dollars(1))).Call, b.recall("c"))
+	require.Equal(b.t, b.settle("c", dollars(1)), b.recall("c"))
+	first, err := b.store.RevokeKey(b.ctx, k.ID)
+	require.NoError(b.t, err)
+	again, err := b.store.RevokeKey(b.ctx, k.ID)
+	require.NoError(b.t, err)
+	require.Equal(b.t, first, again)
 }

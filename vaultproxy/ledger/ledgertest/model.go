@@ -209,7 +209,7 @@ func (m *model) resolve(c *modelCall, r ledger.Resolution) (moved, taken bool) {
 		next.state, next.unproven, next.hold = ledger.Committed, 0, max(c.hold, r.Amount)
 	case r.Outcome == ledger.OutcomeReleased:
 		next.state, next.unproven = ledger.Released, 0
-		next.retriable = next.object == ""
+		next.retriable = next.object == "" || c.retriable // a refused taker had no effect, whatever became of its object
 	case c.state == ledger.Committed:
 		return false, false
 	case refusal:

@@ -42,7 +42,8 @@ type budgetRow struct {
 
 func newBatch(ctx context.Context, s *Store) *batch {
 	return &batch{
-		ctx: ctx, s: s, now: s.now().UTC(),
+		ctx: ctx, s: s,
+		now:  s.now().UTC().Truncate(time.Microsecond), // as it is stored, so that it reads the same ever after
 		keys: map[string]*keyRow{}, budgets: map[budgetID]*budgetRow{},
 	}
 }

@@ -234,7 +234,7 @@ func (b *batch) retire(from ledger.Call, to string) error {
 	moved := from
 	moved.State, moved.Reason = ledger.Released, "taken_over"
 	moved.FinalAt, moved.Request = b.now, nil
-	if err := b.store(from.State, moved, false, 0); err != nil {
+	if err := b.store(from, moved, false, 0); err != nil {
 		return err
 	}
 	return b.audit(auditOf(moved, ledger.AuditRow{Verdict: string(ledger.Released), Code: "taken_over:" + to, By: ledger.ByCaller}))

@@ -17,30 +17,57 @@ func (s *Store) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, 
 		moved    bool
 		decision error
 	)
-	err := s.write(ctx, func(b *batch) error {
-		out, moved, decision = ledger.Call{}, false, nil
-		c, found, err := b.find(r.CallID)
-		if err != nil {
-			return err
-		}
-		if !found {
-			decision = ledger.ErrNotFound
-			return nil
-		}
-		out, moved, err = b.resolve(c, r)
-		if errors.Is(err, ledger.ErrObjectTaken) {
+	err := s.write(ctx, func(b *batch) (err error) {
+		decision = nil
+		out, moved, err = b.resolveSeen(r)
+		if errors.Is(err, ledger.ErrObjectTaken) || errors.Is(err, ledger.ErrNotFound) {
 			decision = err
 			return nil
 		}
 		if err != nil || r.Frees == "" {
 			return err
 		}
-		return b.free(c.Vendor, r.Frees, r.Reason)
+		return b.free(out.Vendor, r.Frees, r.Reason)
 	})
 	if err != nil {
 		return ledger.Call{}, false, err
 	}
 	return out, moved, decision
+}
+
+// errMovedOn: the row is no longer as its writer had it.
+var errMovedOn = errors.New("the call moved underneath its writer")
+
+// resolveSeen moves a call that is as it was seen, which saves reading it; if it
+// is not, it is read.
+func (b *batch) resolveSeen(r ledger.Resolution) (ledger.Call, bool, error) {
+	if seen := r.Seen; seen != nil && seen.State == ledger.Dispatched && seen.Target == "" {
+		out, moved, err := b.resolve(*seen, r)
+		if !errors.Is(err, errMovedOn) {
+			return out, moved, err
+		}
+	}
+	c, found, err := b.find(r.CallID)
+	switch {
+	case err != nil:
+		return c, false, err
+	case !found:
+		return c, false, ledger.ErrNotFound
+	case stale(c, r):
+		return c, false, nil
+	}
+	return b.resolve(c, r)
+}
+
+// stale reports whether an outcome speaks of sends that the call no longer has
+// as they were.
+func stale(c ledger.Call, r ledger.Resolution) bool {
+	switch r.Outcome {
+	case ledger.OutcomeRefused, ledger.OutcomeNoEffect, ledger.OutcomeUnknown:
+		return r.Seen != nil && (c.Sends != r.Seen.Sends || c.Unproven != r.Seen.Unproven)
+	default:
+		return false // it speaks of the vendor's object, or of the key's one execution
+	}
 }
 
 // resolve moves one call. What is final stays as it is, and so does a committed
@@ -65,7 +92,7 @@ func (b *batch) resolve(c ledger.Call, r ledger.Resolution) (ledger.Call, bool, 
 			return c, false, err
 		}
 	}
-	if err := b.store(c.State, next, books, r.NextCheck); err != nil {
+	if err := b.store(c, next, books, r.NextCheck); err != nil {
 		return c, false, err
 	}
 	if err := b.rebook(c, next.State, amount); err != nil {
@@ -213,13 +240,13 @@ func (b *batch) free(vendor, object, reason string) error {
 	return err
 }
 
-// store writes a moved call, guarded by the state that it moves from.
-// ledger.ErrObjectTaken.
-func (b *batch) store(from ledger.State, n ledger.Call, books bool, nextCheck time.Duration) error {
+// store writes a moved call, guarded by the state and the sends that it moves
+// from. ledger.ErrObjectTaken, errMovedOn.
+func (b *batch) store(from, n ledger.Call, books bool, nextCheck time.Duration) error {
 	finalAt := sql.NullInt64{Int64: toMicro(n.FinalAt), Valid: !n.FinalAt.IsZero()}
 	res, err := b.s.stmts.moveCall.ExecContext(b.ctx, string(n.State), n.Reason, int64(n.Hold), int64(n.Amount), n.Object,
 		books, n.Declined, n.Answered, n.AnswerStatus, n.Answer, n.Request, n.Unproven, n.Resend, n.Checks, toMicro(n.FirstSentAt), finalAt,
-		b.now.Add(nextCheck).UnixMicro(), n.ID, string(from))
+		b.now.Add(nextCheck).UnixMicro(), n.ID, string(from.State), from.Sends, from.Unproven)
 	if err != nil {
 		return err
 	}
@@ -233,7 +260,7 @@ func (b *batch) store(from ledger.State, n ledger.Call, books bool, nextCheck ti
 			return ledger.ErrObjectTaken
 		}
 	}
-	return errors.New("the call moved underneath its writer")
+	return errMovedOn
 }
 
 // orphansToUnknown: what a former process had in flight may be at the vendor.

@@ -59,7 +59,7 @@ func (st *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&st.moveCall, `UPDATE OR IGNORE calls SET state = ?, reason = ?, hold = ?, amount = ?, object = ?, books = ?, declined = ?,
 			answered = ?, answer_status = ?, answer = ?, request = ?, unproven = ?, resend = ?, checks = ?, first_sent_at = ?, final_at = ?,
 			next_check_at = ?, claimed_until = 0
-			WHERE call_id = ? AND state = ?`},
+			WHERE call_id = ? AND state = ? AND sends = ? AND unproven = ?`},
 		{&st.setBooking, `UPDATE calls SET object = ?, books = 1 WHERE call_id = ?`},
 		{&st.claim, `UPDATE calls SET claimed_until = ?, checks = checks + 1
 			WHERE call_id = ? AND state IN ('unknown', 'committed') AND claimed_until <= ?`},

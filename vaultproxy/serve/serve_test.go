@@ -1,0 +1,237 @@
+package serve_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/vaultproxy/serve"
+)
+
+func TestStart_ServesBothPlanesOnOneListener(t *testing.T) {
+	t.Parallel()
+	for name, controlAddr := range map[string]string{"no control address": "", "the same address": "127.0.0.1:0"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.cfg.ControlAddr = controlAddr
+			s := b.start(t)
+			require.Equal(t, s.DataURL(), s.ControlURL())
+			require.NoError(t, control(t, s).Ready(t.Context()))
+			key := issue(t, s)
+			require.Equal(t, http.StatusOK, post(t, s.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode)
+		})
+	}
+}
+
+func TestStart_SplitsThePlanesOverTwoListeners(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.cfg.DataAddr, b.cfg.ControlAddr = free(t), "127.0.0.1:0"
+	s := b.start(t)
+	require.NotEqual(t, s.DataURL(), s.ControlURL())
+	key := issue(t, s)
+
+	const charge = "/stripe/v1/payment_intents"
+	require.Equal(t, http.StatusOK, post(t, s.DataURL()+charge, key.VaultKey, "item-1").StatusCode)
+	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, key.VaultKey, "item-2").StatusCode, "the control plane passes nothing on")
+	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, s.AdminKey(), "item-2").StatusCode)
+	for _, path := range []string{"/vault/keys", "/vault/audit", "/readyz"} {
+		got := post(t, s.DataURL()+path, s.AdminKey(), "")
+		require.Equal(t, http.StatusUnauthorized, got.StatusCode, "the data plane knows no admin key")
+		require.Equal(t, "key_unknown", got.Header.Get("Tollgate-Denied"))
+	}
+	require.EqualValues(t, 1, b.sim.Truth().Posts)
+}
+
+func TestStart_KeepsItsKeysAndItsLedgerToTheirOwner(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t)
+	info, err := os.Stat(b.cfg.StateDir)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	entries, err := os.ReadDir(b.cfg.StateDir)
+	require.NoError(t, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+		if entry.Name() == "ledger.db.lock" {
+			continue // empty
+		}
+		info, err := entry.Info()
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), entry.Name())
+	}
+	require.Subset(t, names, []string{"admin.key", "master.key", "ledger.db"})
+	for _, name := range names {
+		require.NotContains(t, name, ".new-", "no half-made file is left")
+	}
+}
+
+func TestStart_AgainKeepsEveryVaultKeyAndReplays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.start(t)
+	admin, key := first.AdminKey(), issue(t, first)
+	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode)
+	stop(t, first)
+
+	second, err := serve.Start(t.Context(), b.cfg)
+	require.NoError(t, err)
+	defer stop(t, second)
+	require.Equal(t, admin, second.AdminKey())
+	require.Equal(t, key.VaultKey, issue(t, second).VaultKey)
+	again := post(t, second.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1")
+	require.Equal(t, http.StatusOK, again.StatusCode)
+	require.Equal(t, "true", again.Header.Get("Tollgate-Replayed"))
+	require.EqualValues(t, 1, b.sim.Truth().Posts)
+}
+
+func TestStart_LeavesNothingBehindWhenItCannot(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		breaks func(*testing.T, *testBundle)
+		want   string
+	}{
+		"its data port is taken":     {func(t *testing.T, b *testBundle) { b.cfg.DataAddr = taken(t) }, "address already in use; free the port or choose another address (--data-addr, --control-addr)"},
+		"its control port is taken":  {func(t *testing.T, b *testBundle) { b.cfg.ControlAddr = taken(t) }, "address already in use; free the port"},
+		"its address is none":        {func(_ *testing.T, b *testBundle) { b.cfg.DataAddr = "127.0.0.1" }, "listen on 127.0.0.1: "},
+		"its admin key is not there": {func(_ *testing.T, b *testBundle) { b.cfg.AdminKeyFile = filepath.Join(b.dir, "absent") }, "read the admin key: "},
+		"its admin key is too short": {func(t *testing.T, b *testBundle) { b.cfg.AdminKeyFile = b.file(t, "admin.key", "short") }, "at least 16 characters"},
+		"its vendor's URL is none":   {func(_ *testing.T, b *testBundle) { b.cfg.StripeURL = "api.stripe.com" }, "the URL of stripe must look like https://"},
+		"its vendor's URL has a key": {func(_ *testing.T, b *testBundle) { b.cfg.StripeURL = "https://sk_test_1@api.stripe.com" }, "the URL of stripe must look like https://"},
+		"it has no logger":           {func(_ *testing.T, b *testBundle) { b.cfg.Logger = nil }, "a logger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			data := free(t)
+			b.cfg.DataAddr = data
+			whole := b.cfg
+			test.breaks(t, b)
+			require.Contains(t, b.refused(t), test.want)
+			requireFree(t, data)
+
+			b.cfg = whole
+			s := b.start(t)
+			require.NoError(t, control(t, s).Ready(t.Context()), "the next start finds nothing in its way")
+		})
+	}
+}
+
+func TestStart_RefusesAStateFolderThatIsInUse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.start(t)
+	key := issue(t, first)
+	b.cfg.DataAddr = free(t)
+	require.Contains(t, b.refused(t), "another vault proxy holds it")
+	requireFree(t, b.cfg.DataAddr)
+	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode, "the first one goes on")
+}
+
+func TestStart_OfManyOnAFreshFolderIsOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var (
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		started []*serve.Server
+	)
+	for range 8 {
+		wg.Go(func() {
+			s, err := serve.Start(t.Context(), b.cfg)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				started = append(started, s)
+				return
+			}
+			if !strings.Contains(err.Error(), "another vault proxy holds it") {
+				t.Errorf("not the reason that helps: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, started, 1)
+	stop(t, started[0])
+
+	again := b.start(t)
+	require.Equal(t, started[0].AdminKey(), again.AdminKey())
+}
+
+func TestStart_RefusesALedgerThatHasLostItsMasterKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := b.start(t)
+	key := issue(t, s)
+	stop(t, s)
+	master := filepath.Join(b.cfg.StateDir, "master.key")
+	kept, err := os.ReadFile(master)
+	require.NoError(t, err)
+
+	require.NoError(t, os.Remove(master))
+	require.Contains(t, b.refused(t), "restore the key from a backup")
+	require.NoFileExists(t, master, "a new key would open nothing that is stored")
+	for name, damaged := range map[string]string{"cut short": string(kept[:20]), "empty": "", "no number": strings.Repeat("z", 64), "two": string(kept) + string(kept)} {
+		require.NoError(t, os.WriteFile(master, []byte(damaged), 0o600))
+		got := b.refused(t)
+		require.Contains(t, got, master, name)
+		require.NotContains(t, got, string(kept[:20]), name)
+	}
+
+	require.NoError(t, os.WriteFile(master, kept, 0o600))
+	require.Equal(t, key.VaultKey, issue(t, b.start(t)).VaultKey)
+}
+
+func TestStart_RefusesATimeoutThatIsNone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.cfg.UpstreamTimeout = -time.Second
+	require.Contains(t, b.refused(t), "the upstream timeout is negative")
+	require.NoDirExists(t, b.cfg.StateDir)
+}
+
+func TestClose_FreesThePorts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.cfg.DataAddr, b.cfg.ControlAddr = free(t), free(t)
+	s, err := serve.Start(t.Context(), b.cfg)
+	require.NoError(t, err)
+	issue(t, s)
+	stop(t, s)
+	requireFree(t, b.cfg.DataAddr)
+	requireFree(t, b.cfg.ControlAddr)
+	select {
+	case err := <-s.Err():
+		require.NoError(t, err, "a listener that was closed has not died")
+	default:
+	}
+}
+
+func TestBind_SetsEverythingFromFlags(t *testing.T) {
+	t.Parallel()
+	var cfg serve.Config
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	serve.Bind(flags, &cfg)
+	require.Equal(t, serve.Config{
+		StateDir: ".tollgate", DataAddr: serve.DefaultAddr, StripeURL: "https://api.stripe.com", UpstreamTimeout: 30 * time.Second,
+	}, cfg)
+	require.NoError(t, flags.Parse([]string{
+		"--state-dir=s", "--data-addr=d:1", "--control-addr=c:2", "--admin-key-file=a", "--stripe-secret-file=k",
+		"--stripe-url=http://x", "--upstream-timeout=5s",
+	}))
+	require.Equal(t, serve.Config{
+		StateDir: "s", DataAddr: "d:1", ControlAddr: "c:2", AdminKeyFile: "a", StripeSecretFile: "k", StripeURL: "http://x",
+		UpstreamTimeout: 5 * time.Second,
+	}, cfg)
+	require.Nil(t, flags.Lookup("stripe-secret"), "a secret is no flag: other users of a machine can read those")
+}
