@@ -115,12 +115,12 @@ func (p *Proxy) execute(ctx context.Context, c *call) (answer reply, _ *denial) 
 		// What was thrown is not logged: it may hold what was sent.
 		p.log.Error("a call broke off by a panic", "call_id", c.callID, "stack", string(debug.Stack()))
 		p.settleLater(ledger.Resolution{
-			CallID: c.callID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
+			CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
 		})
 		c.verdict, c.reason = string(ledger.Unknown), "interrupted"
 		answer = p.unknown(c).reply()
 	}()
-	result := p.forward(ctx, c.upstream, c.wire, vendorKey(c.row))
+	result := p.send(ctx, c.upstream, c.row, c.wire)
 	return p.settle(ctx, c, judge(c.upstream.vendor, c.sent(), result)), nil
 }
 

@@ -62,6 +62,20 @@ type result struct {
 	unsent bool // certainly no byte of it left
 }
 
+// sendWithin is how soon after its row a send must leave. A process that was
+// held up for longer (a suspended machine, say) gives the send up: by then
+// another may have found nothing at the vendor and taken the call for not done.
+const sendWithin = 5 * time.Second
+
+// send is a recorded send of a call, or none if it comes too late.
+func (p *Proxy) send(ctx context.Context, u *upstream, row ledger.Call, w vendors.Wire) result {
+	now, err := p.store.Now(ctx)
+	if err != nil || now.Sub(row.LastSentAt) > sendWithin {
+		return result{err: errors.New("the send was held up for too long"), unsent: true}
+	}
+	return p.forward(ctx, u, w, vendorKey(row))
+}
+
 // forward is the seventh step: one send, on the wire once, to a fixed host, with
 // the real secret and with nothing of the caller's headers.
 func (p *Proxy) forward(ctx context.Context, u *upstream, w vendors.Wire, idempotencyKey string) result {

@@ -83,7 +83,7 @@ func (p *Proxy) resend(ctx context.Context, u *upstream, row ledger.Call, s vend
 	case err != nil:
 		return row, err
 	}
-	j := judge(u.vendor, s, p.forward(ctx, u, s.Wire, vendorKey(recorded)))
+	j := judge(u.vendor, s, p.send(ctx, u, recorded, s.Wire))
 	return p.book(ctx, recorded, j, audit)
 }
 
@@ -93,7 +93,7 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 	if j.Final() {
 		answer = vendorReply(j.result.answer)
 	}
-	r := p.resolution(row.ID, j, answer, audit)
+	r := p.resolution(row, j, answer, audit)
 	r.NextCheck = backOff(row.Checks)
 	r.Audit.Status = 0 // nobody was answered by this
 	if row.Answered {

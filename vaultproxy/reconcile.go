@@ -78,11 +78,19 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, callID string) error {
 		return err
 	}
 	again := backOff(row.Checks + 2)
-	finding, err := u.vendor.Follow(ctx, row.Object, p.getter(u))
+	// Without its request the profile takes the call for one that may still go on.
+	wire, err := p.seal.openWire(row.ID, row.Request)
+	if err != nil {
+		p.log.Warn("the request of a committed call is not readable", "call_id", row.ID, "error", err)
+	}
+	finding, err := u.vendor.Follow(ctx, sentOf(row, wire), row.Object, p.getter(u))
 	if err != nil {
 		return errors.Join(err, p.store.Unclaim(ctx, row.ID, again))
 	}
-	if !finding.Found || finding.Verdict.Outcome == ledger.OutcomeCommitted {
+	// A decline ends only a call that had tried: one that was refused merely holds
+	// its object, which others may still move.
+	open := finding.Verdict.Outcome == ledger.OutcomeCommitted || (finding.Verdict.Declined && !row.Answered)
+	if !finding.Found || open {
 		return p.store.Unclaim(ctx, row.ID, again)
 	}
 	_, err = p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, ledger.AuditRow{By: ledger.ByReconciler})

@@ -16,7 +16,7 @@ const firstCheck = 2 * time.Second
 // caller answered.
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 	answer := p.answerOf(c, j)
-	r := p.resolution(c.row.ID, j, answer, c.audit(ledger.ByCaller))
+	r := p.resolution(c.row, j, answer, c.audit(ledger.ByCaller))
 	row, _, err := p.store.Resolve(ctx, r)
 	switch {
 	case errors.Is(err, ledger.ErrObjectTaken):
@@ -38,14 +38,14 @@ func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 
 // resolution turns a judgement into what is booked. An answer is kept for
 // replay only if it is the call's final one.
-func (p *Proxy) resolution(callID string, j judgement, answer reply, audit ledger.AuditRow) ledger.Resolution {
+func (p *Proxy) resolution(seen ledger.Call, j judgement, answer reply, audit ledger.AuditRow) ledger.Resolution {
 	r := ledger.Resolution{
-		CallID: callID, Outcome: j.Outcome, Amount: j.Amount, Reason: j.Reason, Object: j.Object, Declined: j.Declined,
+		CallID: seen.ID, Seen: &seen, Outcome: j.Outcome, Amount: j.Amount, Reason: j.Reason, Object: j.Object, Declined: j.Declined,
 		Frees: j.Frees, NextCheck: firstCheck, Audit: audit,
 	}
 	r.Audit.Status = answer.status
 	if j.Final() {
-		r.Answered, r.AnswerStatus, r.Answer = true, answer.status, p.seal.sealAnswer(callID, answer)
+		r.Answered, r.AnswerStatus, r.Answer = true, answer.status, p.seal.sealAnswer(seen.ID, answer)
 	}
 	return r
 }

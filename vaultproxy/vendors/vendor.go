@@ -38,7 +38,7 @@ type Vendor interface {
 	Lookup(context.Context, Sent, Getter) (Finding, error)
 	// Follow reads the object that a committed call holds an amount for and says
 	// what its state proves.
-	Follow(ctx context.Context, object string, g Getter) (Finding, error)
+	Follow(ctx context.Context, s Sent, object string, g Getter) (Finding, error)
 }
 
 // Raw is a request as it came in. Path is canonical already, without the

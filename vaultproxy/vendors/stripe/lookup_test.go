@@ -258,7 +258,7 @@ func TestFollow_ReadsAnObjectUntilItIsFinal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := &account{answers: map[string]string{test.path: test.object}}
-			got, err := newProfile(t).Follow(t.Context(), test.id, a)
+			got, err := newProfile(t).Follow(t.Context(), vendors.Sent{}, test.id, a)
 			require.NoError(t, err)
 			require.Equal(t, test.found, got.Found)
 			require.Equal(t, test.want, got.Verdict)
@@ -273,7 +273,35 @@ func TestFollow_PassesOnThatItCouldNotRead(t *testing.T) {
 	t.Parallel()
 	a := &account{answers: map[string]string{intents + "/pi_2": intent("canceled", 1000, 0, 0)}}
 	for _, id := range []string{"pi_404", "pi_2"} {
-		_, err := newProfile(t).Follow(t.Context(), id, a)
+		_, err := newProfile(t).Follow(t.Context(), vendors.Sent{}, id, a)
 		require.Error(t, err)
+	}
+}
+
+func TestFollow_TakesADeclineForTheEndOnlyIfTheCallHadConfirmed(t *testing.T) {
+	t.Parallel()
+	declined := `{"id":"pi_1","object":"payment_intent","status":"requires_payment_method","currency":"usd","amount":1000,
+		"amount_received":0,"last_payment_error":{"type":"card_error","code":"card_declined"}}`
+	for name, test := range map[string]struct {
+		sent vendors.Sent
+		want vendors.Verdict
+	}{
+		"a creation that leaves confirming to others": {
+			vendors.Sent{Operation: create, Wire: vendors.Wire{Body: []byte("amount=1000&currency=usd")}},
+			committed(10*money.Dollar, "requires_payment_method", "pi_1"),
+		},
+		"a creation that confirms": {
+			vendors.Sent{Operation: create, Wire: vendors.Wire{Body: []byte("amount=1000&confirm=true&currency=usd")}},
+			vendors.Verdict{Outcome: ledger.OutcomeReleased, Reason: "card_declined", Declined: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &account{answers: map[string]string{intents + "/pi_1": declined}}
+			got, err := newProfile(t).Follow(t.Context(), test.sent, "pi_1", a)
+			require.NoError(t, err)
+			require.True(t, got.Found)
+			require.Equal(t, test.want, got.Verdict)
+		})
 	}
 }

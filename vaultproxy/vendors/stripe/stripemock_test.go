@@ -9,6 +9,8 @@ import (
 	stripego "github.com/stripe/stripe-go/v76"
 
 	"github.com/tollgate/tollgate/vaultproxy/money"
+
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
 // open is a payment as Stripe shows it before it was ever confirmed: the
@@ -183,7 +185,7 @@ func TestStripeMock_LooksUpWithParametersThatStripeKnows(t *testing.T) {
 		require.True(t, got.Absent, "its fixtures bear no stamp of ours")
 	}
 	for _, id := range []string{"pi_1", "ch_1", "re_1"} {
-		_, err := p.Follow(t.Context(), id, mockGetter{mock})
+		_, err := p.Follow(t.Context(), vendors.Sent{}, id, mockGetter{mock})
 		require.NoError(t, err, id)
 	}
 }
