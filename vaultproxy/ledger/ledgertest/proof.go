@@ -10,6 +10,8 @@ import (
 
 func proofTests() []test {
 	return []test{
+		{"L4_ARefusalToldTwiceCountsForOneSend", refusedTwice},
+		{"L4_AVerdictThatKnowsNothingOfALaterSendMovesNothing", refusedLate},
 		{"L11_OneAtATimeProvesACall", proofClaims},
 		{"L11_OnlyCallsInDoubtOrCommittedAreClaimed", proofClaimable},
 		{"L11_AResendNeedsALiveClaim", proofResendClaim},
@@ -195,4 +197,34 @@ func proofMoveUnclaims(b *bundle) {
 	b.outcome("c", ledger.OutcomeUnknown)
 	_, err = b.store.Claim(b.ctx, "c", time.Hour)
 	require.NoError(b.t, err)
+}
+
+// A verdict is stored again when its commit was made but its answer got lost.
+func refusedTwice(b *bundle) {
+	k := b.issue(nil)
+	b.reserve(ask(k, "c", dollars(1)))
+	b.outcome("c", ledger.OutcomeUnknown)
+	seen := b.claimAndResend("c")
+	told := ledger.Resolution{CallID: "c", Seen: &seen, Outcome: ledger.OutcomeRefused}
+	require.Equal(b.t, ledger.Unknown, b.resolve(told).State, "the first send is not proved")
+	c, moved, err := b.store.Resolve(b.ctx, told)
+	require.NoError(b.t, err)
+	require.False(b.t, moved)
+	require.Equal(b.t, ledger.Unknown, c.State)
+	require.Equal(b.t, 1, c.Unproven)
+}
+
+func refusedLate(b *bundle) {
+	k := b.issue(nil)
+	for _, outcome := range []ledger.Outcome{ledger.OutcomeRefused, ledger.OutcomeNoEffect, ledger.OutcomeUnknown} {
+		id := "c " + string(outcome)
+		seen := b.reserve(ask(k, id, dollars(1))).Call
+		b.outcome(id, ledger.OutcomeUnknown)
+		b.claimAndResend(id)
+		before := b.recall(id)
+		_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{CallID: id, Seen: &seen, Outcome: outcome})
+		require.NoError(b.t, err)
+		require.False(b.t, moved)
+		require.Equal(b.t, before, b.recall(id))
+	}
 }
