@@ -60,11 +60,23 @@ func (p *Proxy) serveCall(w http.ResponseWriter, r *http.Request) {
 	}
 	// A caller that hangs up must not leave a half-made call behind.
 	ctx := context.WithoutCancel(r.Context())
-	answer, d := p.handle(ctx, c, r)
+	answer, d := p.guarded(ctx, c, r)
 	if d != nil {
 		answer = p.denied(c, d)
 	}
 	p.finish(w, c, answer)
+}
+
+// guarded keeps a panic on the way from ending in a broken connection and in a
+// log that shows what was thrown: that may hold what was sent.
+func (p *Proxy) guarded(ctx context.Context, c *call, r *http.Request) (answer reply, d *denial) {
+	defer func() {
+		if recover() != nil {
+			p.log.Error("a call broke off by a panic", "call_id", c.callID, "stack", string(debug.Stack()))
+			answer, d = reply{}, p.unknown(c)
+		}
+	}()
+	return p.handle(ctx, c, r)
 }
 
 // handle walks the call's way. A denial ends it before anything is sent.
@@ -107,21 +119,19 @@ func (p *Proxy) handle(ctx context.Context, c *call, r *http.Request) (reply, *d
 
 // execute sends a dispatched call, judges the answer and books it. Whatever
 // happens in here, the call does not stay in flight.
-func (p *Proxy) execute(ctx context.Context, c *call) (answer reply, _ *denial) {
+func (p *Proxy) execute(ctx context.Context, c *call) (reply, *denial) {
+	booked := false
 	defer func() {
-		if recover() == nil {
-			return
+		if !booked { // by a panic, which is caught further up
+			p.settleLater(ledger.Resolution{
+				CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
+			})
 		}
-		// What was thrown is not logged: it may hold what was sent.
-		p.log.Error("a call broke off by a panic", "call_id", c.callID, "stack", string(debug.Stack()))
-		p.settleLater(ledger.Resolution{
-			CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
-		})
-		c.verdict, c.reason = string(ledger.Unknown), "interrupted"
-		answer = p.unknown(c).reply()
 	}()
 	result := p.send(ctx, c.upstream, c.row, c.wire)
-	return p.settle(ctx, c, judge(c.upstream.vendor, c.sent(), result)), nil
+	answer := p.settle(ctx, c, judge(c.upstream.vendor, c.sent(), result))
+	booked = true
+	return answer, nil
 }
 
 // sent is the call as its vendor profile sees it.

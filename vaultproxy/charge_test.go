@@ -152,7 +152,7 @@ func TestCaps_PerCallCapRefusesOneCallAndNotTheNext(t *testing.T) {
 func TestL8_CapIsContendedWhileCallsInFlightMayGiveRoomBack(t *testing.T) {
 	t.Parallel()
 	g := newGate(http.MethodPost)
-	b := setup(t, setupOptions{upstream: g.wrap})
+	b := setup(t, setupOptions{gate: g})
 	key := b.issue(money.Dollar)
 	declined := strings.Replace(charge, "pm_card_visa", "pm_card_chargeDeclined", 1)
 
@@ -168,7 +168,7 @@ func TestL8_CapIsContendedWhileCallsInFlightMayGiveRoomBack(t *testing.T) {
 	got = b.post(key.VaultKey, intents, "item-3", strings.Replace(charge, "amount=100", "amount=101", 1))
 	require.Equal(t, "cap_exhausted", got.code(), "nothing that is in flight could make room for this one")
 
-	close(g.open)
+	g.release()
 	require.Equal(t, http.StatusPaymentRequired, (<-first).status)
 	got = b.post(key.VaultKey, intents, "item-2", charge)
 	require.Equal(t, http.StatusOK, got.status, "the declined call gave its room back, and the refusal did not use the key up")

@@ -68,6 +68,7 @@ type setupOptions struct {
 	vendor      func(vendors.Vendor) vendors.Vendor  // around the profile
 	transport   http.RoundTripper                    // in place of the proxy's own
 	handler     func(*vaultproxy.Proxy) http.Handler // nil: both planes on one listener
+	gate        *gate                                // before the stand-in
 	timeout     time.Duration
 	maxInFlight int
 	url         string // another upstream than the stand-in
@@ -167,10 +168,16 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 	if opt.upstream != nil {
 		b.seen.next = opt.upstream(b.seen.next)
 	}
+	if opt.gate != nil {
+		b.seen.next = opt.gate.wrap(b.seen.next)
+	}
 	b.vendor = serveQuietly(b.seen)
 	b.start()
 	t.Cleanup(func() {
 		b.sim.Close()
+		if opt.gate != nil {
+			opt.gate.release() // a test that failed may not have
+		}
 		b.closeProxy()
 		b.vendor.Close()
 		b.checkLedger()
@@ -420,11 +427,15 @@ type gate struct {
 	method  string
 	entered chan struct{}
 	open    chan struct{}
+	once    sync.Once
 }
 
 func newGate(method string) *gate {
 	return &gate{method: method, entered: make(chan struct{}, 100), open: make(chan struct{})}
 }
+
+// release opens the gate for good.
+func (g *gate) release() { g.once.Do(func() { close(g.open) }) }
 
 func (g *gate) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,6 @@
 package vaultproxy_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -15,12 +14,12 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
-func requireCode(t *testing.T, err error, status int, code string) {
+func requireCode(t *testing.T, err error, status int, code string, why ...any) {
 	t.Helper()
 	var e *client.Error
-	require.True(t, errors.As(err, &e), err)
-	require.Equal(t, status, e.Status, e.Message)
-	require.Equal(t, code, e.Code)
+	require.ErrorAs(t, err, &e, why...)
+	require.Equal(t, status, e.Status, why...)
+	require.Equal(t, code, e.Code, why...)
 }
 
 func TestL16_IssuingAgainReturnsTheSameKey(t *testing.T) {
@@ -65,10 +64,8 @@ func TestL16_AnotherPolicyUnderTheSameIdentityIsAConflict(t *testing.T) {
 		"another life":      func(r *client.IssueRequest) { r.ExpiresIn = "3h" },
 		"another agent":     func(r *client.IssueRequest) { r.AgentName = "other" },
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := b.control.Issue(t.Context(), b.terms(money.Dollar, change), "")
-			requireCode(t, err, http.StatusConflict, "policy_conflict")
-		})
+		_, err := b.control.Issue(t.Context(), b.terms(money.Dollar, change), "")
+		requireCode(t, err, http.StatusConflict, "policy_conflict", name)
 	}
 	keys, err := b.control.Keys(t.Context(), b.run())
 	require.NoError(t, err)
@@ -195,12 +192,10 @@ func TestIssue_RefusesWhatIsNoPolicy(t *testing.T) {
 		"no object":                   {`[]`, "JSON object"},
 		"nothing":                     {``, "JSON object"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			got := b.admin(http.MethodPost, "/vault/keys", tc.body)
-			require.Equal(t, http.StatusBadRequest, got.status, got.raw)
-			require.Equal(t, "request_invalid", got.code())
-			require.Contains(t, got.text("message"), tc.says)
-		})
+		got := b.admin(http.MethodPost, "/vault/keys", tc.body)
+		require.Equal(t, http.StatusBadRequest, got.status, "%s: %s", name, got.raw)
+		require.Equal(t, "request_invalid", got.code(), name)
+		require.Contains(t, got.text("message"), tc.says, name)
 	}
 	got := b.admin(http.MethodGet, "/vault/keys", "")
 	require.JSONEq(t, `{"keys":[]}`, got.raw, "nothing was minted")

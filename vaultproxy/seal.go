@@ -59,7 +59,8 @@ func (s *sealer) openWire(callID string, sealed []byte) (w vendors.Wire, err err
 	if err != nil {
 		return w, err
 	}
-	return w, json.Unmarshal(plain, &w)
+	err = json.Unmarshal(plain, &w)
+	return w, err
 }
 
 // sealAnswer stores an answer as its headers in JSON, with their length before

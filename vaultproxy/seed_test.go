@@ -47,7 +47,7 @@ func TestPlainClient_StopsAtItsFiveHundredDollarsToTheCent(t *testing.T) {
 	b := setup(t, setupOptions{})
 	c := newPlainClient(b)
 
-	for item := range 6 { // 6 * 71.43 = 428.58
+	for item := range 6 { // to $428.58
 		got := c.charge(item, 7143)
 		require.Equal(t, http.StatusOK, got.status, got.raw)
 		require.Equal(t, "payment_intent", got.text("object"))

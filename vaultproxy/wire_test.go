@@ -2,6 +2,7 @@ package vaultproxy_test
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tollgate/tollgate/vaultproxy"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
@@ -23,6 +25,7 @@ type fickle struct {
 }
 
 func (f *fickle) serve(t *testing.T) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = listener.Close() })
@@ -145,7 +148,16 @@ func TestAnswer_ForgedTollgateHeadersOfTheVendorAreStripped(t *testing.T) {
 func TestForward_TheCallersHangUpDoesNotStopTheCall(t *testing.T) {
 	t.Parallel()
 	g := newGate(http.MethodPost)
-	b := setup(t, setupOptions{upstream: g.wrap})
+	noticed := make(chan struct{})
+	b := setup(t, setupOptions{gate: g, handler: func(p *vaultproxy.Proxy) http.Handler {
+		combined := p.Combined()
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Idempotency-Key") == "item-1" {
+				context.AfterFunc(r.Context(), func() { close(noticed) })
+			}
+			combined.ServeHTTP(w, r)
+		})
+	}})
 	key := b.issue(10 * money.Dollar)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(b.front.URL, "http://"))
 	require.NoError(t, err)
@@ -157,7 +169,8 @@ func TestForward_TheCallersHangUpDoesNotStopTheCall(t *testing.T) {
 	require.NoError(t, req.Write(conn))
 	<-g.entered
 	require.NoError(t, conn.Close())
-	close(g.open)
+	<-noticed
+	g.release()
 	b.stop() // waits for what is in flight
 	b.start()
 	require.Equal(t, "settled", b.call("item-1").State)
