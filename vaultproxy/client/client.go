@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -194,9 +195,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, head
 	if err != nil {
 		return fmt.Errorf("build request: %w", err)
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", "Bearer "+c.adminKey)
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -119,7 +119,12 @@ func issue(t *testing.T, s *serve.Server) client.IssuedKey {
 	return key
 }
 
-func post(t *testing.T, url, token, idempotencyKey string) *http.Response {
+type answer struct {
+	status int
+	header http.Header
+}
+
+func post(t *testing.T, url, token, idempotencyKey string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("amount=100&currency=usd"))
 	require.NoError(t, err)
@@ -129,5 +134,5 @@ func post(t *testing.T, url, token, idempotencyKey string) *http.Response {
 	res, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
-	return res
+	return answer{res.StatusCode, res.Header}
 }

@@ -59,7 +59,7 @@ func TestStart_SendsNoLiveKeyInClear(t *testing.T) {
 	}
 }
 
-//nolint:paralleltest // the environment belongs to the whole process
+// Not parallel: the environment belongs to the whole process.
 func TestStart_FindsTheVendorSecretInFileThenInTheEnvironment(t *testing.T) {
 	b := setup(t)
 	t.Setenv("STRIPE_SECRET_KEY_FILE", "")
@@ -80,7 +80,7 @@ func TestStart_FindsTheVendorSecretInFileThenInTheEnvironment(t *testing.T) {
 	stop(t, b.start(t))
 }
 
-//nolint:paralleltest // the environment belongs to the whole process
+// Not parallel: the environment belongs to the whole process.
 func TestAdminKey_IsFoundInFileThenInTheEnvironmentThenBesideTheLedger(t *testing.T) {
 	b := setup(t)
 	t.Setenv("TOLLGATE_ADMIN_KEY", "")

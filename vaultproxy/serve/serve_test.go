@@ -26,7 +26,7 @@ func TestStart_ServesBothPlanesOnOneListener(t *testing.T) {
 			require.Equal(t, s.DataURL(), s.ControlURL())
 			require.NoError(t, control(t, s).Ready(t.Context()))
 			key := issue(t, s)
-			require.Equal(t, http.StatusOK, post(t, s.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode)
+			require.Equal(t, http.StatusOK, post(t, s.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").status)
 		})
 	}
 }
@@ -40,15 +40,15 @@ func TestStart_SplitsThePlanesOverTwoListeners(t *testing.T) {
 	key := issue(t, s)
 
 	const charge = "/stripe/v1/payment_intents"
-	require.Equal(t, http.StatusOK, post(t, s.DataURL()+charge, key.VaultKey, "item-1").StatusCode)
-	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, key.VaultKey, "item-2").StatusCode, "the control plane passes nothing on")
-	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, s.AdminKey(), "item-2").StatusCode)
+	require.Equal(t, http.StatusOK, post(t, s.DataURL()+charge, key.VaultKey, "item-1").status)
+	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, key.VaultKey, "item-2").status, "the control plane passes nothing on")
+	require.Equal(t, http.StatusNotFound, post(t, s.ControlURL()+charge, s.AdminKey(), "item-2").status)
 	for _, path := range []string{"/vault/keys", "/vault/audit", "/readyz"} {
 		got := post(t, s.DataURL()+path, s.AdminKey(), "")
-		require.Equal(t, http.StatusUnauthorized, got.StatusCode, "the data plane knows no admin key")
-		require.Equal(t, "key_unknown", got.Header.Get("Tollgate-Denied"))
+		require.Equal(t, http.StatusUnauthorized, got.status, "the data plane knows no admin key")
+		require.Equal(t, "key_unknown", got.header.Get("Tollgate-Denied"))
 	}
-	require.EqualValues(t, 1, b.sim.Truth().Posts)
+	require.Equal(t, 1, b.sim.Truth().Posts)
 }
 
 func TestStart_KeepsItsKeysAndItsLedgerToTheirOwner(t *testing.T) {
@@ -81,7 +81,7 @@ func TestStart_AgainKeepsEveryVaultKeyAndReplays(t *testing.T) {
 	b := setup(t)
 	first := b.start(t)
 	admin, key := first.AdminKey(), issue(t, first)
-	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode)
+	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").status)
 	stop(t, first)
 
 	second, err := serve.Start(t.Context(), b.cfg)
@@ -90,25 +90,25 @@ func TestStart_AgainKeepsEveryVaultKeyAndReplays(t *testing.T) {
 	require.Equal(t, admin, second.AdminKey())
 	require.Equal(t, key.VaultKey, issue(t, second).VaultKey)
 	again := post(t, second.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1")
-	require.Equal(t, http.StatusOK, again.StatusCode)
-	require.Equal(t, "true", again.Header.Get("Tollgate-Replayed"))
-	require.EqualValues(t, 1, b.sim.Truth().Posts)
+	require.Equal(t, http.StatusOK, again.status)
+	require.Equal(t, "true", again.header.Get("Tollgate-Replayed"))
+	require.Equal(t, 1, b.sim.Truth().Posts)
 }
 
 func TestStart_LeavesNothingBehindWhenItCannot(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		breaks func(*testing.T, *testBundle)
+		breaks func(b *testBundle, busy, short string)
 		want   string
 	}{
-		"its data port is taken":     {func(t *testing.T, b *testBundle) { b.cfg.DataAddr = taken(t) }, "address already in use; free the port or choose another address (--data-addr, --control-addr)"},
-		"its control port is taken":  {func(t *testing.T, b *testBundle) { b.cfg.ControlAddr = taken(t) }, "address already in use; free the port"},
-		"its address is none":        {func(_ *testing.T, b *testBundle) { b.cfg.DataAddr = "127.0.0.1" }, "listen on 127.0.0.1: "},
-		"its admin key is not there": {func(_ *testing.T, b *testBundle) { b.cfg.AdminKeyFile = filepath.Join(b.dir, "absent") }, "read the admin key: "},
-		"its admin key is too short": {func(t *testing.T, b *testBundle) { b.cfg.AdminKeyFile = b.file(t, "admin.key", "short") }, "at least 16 characters"},
-		"its vendor's URL is none":   {func(_ *testing.T, b *testBundle) { b.cfg.StripeURL = "api.stripe.com" }, "the URL of stripe must look like https://"},
-		"its vendor's URL has a key": {func(_ *testing.T, b *testBundle) { b.cfg.StripeURL = "https://sk_test_1@api.stripe.com" }, "the URL of stripe must look like https://"},
-		"it has no logger":           {func(_ *testing.T, b *testBundle) { b.cfg.Logger = nil }, "a logger"},
+		"its data port is taken":     {func(b *testBundle, busy, _ string) { b.cfg.DataAddr = busy }, "address already in use; free the port or choose another address (--data-addr, --control-addr)"},
+		"its control port is taken":  {func(b *testBundle, busy, _ string) { b.cfg.ControlAddr = busy }, "address already in use; free the port"},
+		"its address is none":        {func(b *testBundle, _, _ string) { b.cfg.DataAddr = "127.0.0.1" }, "listen on 127.0.0.1: "},
+		"its admin key is not there": {func(b *testBundle, _, _ string) { b.cfg.AdminKeyFile = filepath.Join(b.dir, "absent") }, "read the admin key: "},
+		"its admin key is too short": {func(b *testBundle, _, short string) { b.cfg.AdminKeyFile = short }, "at least 16 characters"},
+		"its vendor's URL is none":   {func(b *testBundle, _, _ string) { b.cfg.StripeURL = "api.stripe.com" }, "the URL of stripe must look like https://"},
+		"its vendor's URL has a key": {func(b *testBundle, _, _ string) { b.cfg.StripeURL = "https://sk_test_1@api.stripe.com" }, "the URL of stripe must look like https://"},
+		"it has no logger":           {func(b *testBundle, _, _ string) { b.cfg.Logger = nil }, "a logger"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,7 +116,7 @@ func TestStart_LeavesNothingBehindWhenItCannot(t *testing.T) {
 			data := free(t)
 			b.cfg.DataAddr = data
 			whole := b.cfg
-			test.breaks(t, b)
+			test.breaks(b, taken(t), b.file(t, "short.key", "short"))
 			require.Contains(t, b.refused(t), test.want)
 			requireFree(t, data)
 
@@ -135,7 +135,7 @@ func TestStart_RefusesAStateFolderThatIsInUse(t *testing.T) {
 	b.cfg.DataAddr = free(t)
 	require.Contains(t, b.refused(t), "another vault proxy holds it")
 	requireFree(t, b.cfg.DataAddr)
-	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").StatusCode, "the first one goes on")
+	require.Equal(t, http.StatusOK, post(t, first.DataURL()+"/stripe/v1/payment_intents", key.VaultKey, "item-1").status, "the first one goes on")
 }
 
 func TestStart_OfManyOnAFreshFolderIsOne(t *testing.T) {

@@ -53,11 +53,11 @@ func (t *transcoder) object(prefix string, depth int) error {
 		if strings.ContainsAny(name, "[]") || name == "" {
 			return ambiguous("a JSON name is empty or holds brackets")
 		}
-		if folded := strings.ToLower(name); seen[folded] {
+		folded := strings.ToLower(name)
+		if seen[folded] {
 			return ambiguous("a JSON name is given twice")
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = true
 		if prefix != "" {
 			name = prefix + "[" + name + "]"
 		}

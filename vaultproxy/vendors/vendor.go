@@ -8,6 +8,7 @@ package vendors
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -62,7 +63,7 @@ type Request struct {
 }
 
 // Read reports whether the request has no effect.
-func (r Request) Read() bool { return r.Method == "GET" }
+func (r Request) Read() bool { return r.Method == http.MethodGet }
 
 // View is what metering may ask.
 type View interface {

@@ -100,7 +100,7 @@ func healthCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--url: %w", err)
 			}
-			res, err := http.DefaultClient.Do(req)
+			res, err := new(http.Client).Do(req)
 			if err != nil {
 				return err
 			}

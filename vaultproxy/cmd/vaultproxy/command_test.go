@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	for _, name := range []string{"TOLLGATE_ADMIN_KEY", "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"} {
 		_ = os.Unsetenv(name)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // runOnce runs a command line that ends by itself.

@@ -10,9 +10,12 @@
 //	confirm, capture  takes over what the run holds     amount_received    402
 //	                  for the object, else its amount
 //	                  by look-up
-//	cancel            nothing                           nothing            frees the object's hold
+//	cancel            nothing                           0                  frees the object's hold
 //	refund            amount, or by look-up the full    amount             failed
 //	                  remainder, which is then pinned
+//
+// A payment is captured once: while a capture leaves the rest open, nothing on
+// the object tells whether a lost one was made, so final_capture=false is refused.
 //
 // Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
 // Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for

@@ -15,7 +15,7 @@ import (
 
 const secret = "sk_test_123"
 
-func newProfile(t testing.TB) *stripe.Profile {
+func newProfile(t *testing.T) *stripe.Profile {
 	t.Helper()
 	p, err := stripe.New(stripe.Config{Secret: secret})
 	require.NoError(t, err)

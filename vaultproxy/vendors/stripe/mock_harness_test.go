@@ -81,7 +81,7 @@ func stripeMock(t *testing.T) *url.URL {
 func setupMock(t *testing.T, mock *url.URL) *mockBundle {
 	t.Helper()
 	b := &mockBundle{fields: map[string]map[string]any{}, run: t.Name()}
-	upstream := httptest.NewServer(b.watch(t, mock))
+	upstream := httptest.NewServer(b.watch(mock))
 	t.Cleanup(upstream.Close)
 
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db")})
@@ -124,14 +124,14 @@ func setupMock(t *testing.T, mock *url.URL) *mockBundle {
 
 // watch passes requests on to stripe-mock and keeps what came of them. An
 // object that stripe-mock shows in its fixture's state is given the one of the test.
-func (b *mockBundle) watch(t *testing.T, mock *url.URL) http.Handler {
+func (b *mockBundle) watch(mock *url.URL) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
-		out, err := http.NewRequestWithContext(t.Context(), r.Method, mock.JoinPath(r.URL.Path).String()+"?"+r.URL.RawQuery, bytes.NewReader(body))
+		out, err := http.NewRequestWithContext(r.Context(), r.Method, mock.JoinPath(r.URL.Path).String()+"?"+r.URL.RawQuery, bytes.NewReader(body))
 		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return

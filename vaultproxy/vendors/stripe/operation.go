@@ -1,6 +1,7 @@
 package stripe
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -83,7 +84,7 @@ var connect = map[string]bool{
 // find returns the operation of a write, and the object in its path.
 func find(r vendors.Request) (operation, string, error) {
 	segments := strings.Split(strings.TrimPrefix(r.Path, "/v1/"), "/")
-	if r.Method == "POST" && strings.HasPrefix(r.Path, "/v1/") {
+	if r.Method == http.MethodPost && strings.HasPrefix(r.Path, "/v1/") {
 		for _, op := range operations {
 			if object, ok := op.matches(segments); ok {
 				return op, object, nil

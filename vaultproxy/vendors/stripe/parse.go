@@ -3,6 +3,8 @@ package stripe
 import (
 	"fmt"
 	"mime"
+	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -12,7 +14,7 @@ import (
 // send them, and JSON objects, which are transcoded since v1 takes forms only.
 func (*Profile) Parse(raw vendors.Raw) (vendors.Request, error) {
 	r := vendors.Request{Method: raw.Method, Path: raw.Path}
-	if raw.Method != "GET" && raw.Method != "POST" && raw.Method != "DELETE" {
+	if !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodDelete}, raw.Method) {
 		return r, refuse(vendors.Ambiguous, "the method must be GET, POST or DELETE")
 	}
 	if !strings.HasPrefix(raw.Path, "/v1/") {
