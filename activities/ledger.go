@@ -63,6 +63,9 @@ func itemOutcome(item int, calls []client.Call) ItemOutcome {
 	case "settled":
 		return ItemOutcome{Item: item, State: LedgerCharged, AmountUSD: call.SettledUSD}
 	case "committed":
+		if call.Reason == "requires_action" { // off session nobody is there to act: ChargeCustomer says declined too
+			return ItemOutcome{Item: item, State: LedgerDeclined}
+		}
 		return ItemOutcome{Item: item, State: LedgerCharged, AmountUSD: call.HoldUSD}
 	case "released":
 		if call.Declined {

@@ -173,6 +173,18 @@ func refused(err error) *denial {
 	if errors.As(err, &refusal) {
 		return &denial{code: Code(refusal.Code), message: refusal.Message, param: refusal.Param}
 	}
+	var lookup *vendors.LookupError
+	if errors.As(err, &lookup) {
+		switch lookup.Status {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return deny(VendorCredentials, "the vendor refused the proxy's own secret; have its operator check it")
+		case http.StatusTooManyRequests:
+			return &denial{
+				code: RateLimited, retryAfter: time.Second,
+				message: "the vendor asks to slow down; nothing was sent; try again with the same idempotency key",
+			}
+		}
+	}
 	return &denial{
 		code: VendorUnavailable, retryAfter: time.Second,
 		message: "the vendor could not be asked for what this call costs, so nothing was sent; try again with the same idempotency key",

@@ -1,13 +1,17 @@
 package vaultproxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +127,10 @@ func decode(r *http.Request, into any) error {
 	if err != nil || len(body) > maxControlBody {
 		return errors.New("the body is larger than 64 KiB or broke off")
 	}
-	dec := json.NewDecoder(strings.NewReader(string(body)))
+	if err := distinctNames(body); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
 		return errors.New("the body is not the JSON object that is wanted: " + err.Error())
@@ -132,4 +139,51 @@ func decode(r *http.Request, into any) error {
 		return errors.New("something follows the JSON object")
 	}
 	return nil
+}
+
+// distinctNames refuses a name that is given twice, in whatever case: the reader
+// would take the last cap, and the writer may have meant the first.
+func distinctNames(body []byte) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil {
+		return nil // no object: decoding it says so
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	_, _ = dec.Token()
+	seen := map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return nil
+		}
+		if folded := strings.ToLower(name); seen[folded] {
+			return fmt.Errorf("the field %.40q is given twice", name)
+		} else {
+			seen[folded] = true
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// asked holds a query to the parameters that a call knows: one that is misspelt
+// would not narrow what it was meant to narrow.
+func asked(r *http.Request, known ...string) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, errors.New("the query is malformed")
+	}
+	for name, values := range q {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%.40q is not a parameter of this call; it takes %s", name, strings.Join(known, ", "))
+		}
+		if len(values) > 1 {
+			return nil, fmt.Errorf("%s is given twice", name)
+		}
+	}
+	return q, nil
 }

@@ -34,7 +34,7 @@ const (
 	AmountInvalid       Code = vendors.AmountInvalid
 	OutcomeUnknown      Code = "outcome_unknown"
 	VendorCredentials   Code = "vendor_credentials"
-	VendorUnavailable   Code = "vendor_unavailable" // nothing was sent: it could not be reached, or not be asked for a price
+	VendorUnavailable   Code = "vendor_unavailable" // nothing that has an effect was sent: it could not be reached, or not be asked for a price
 	LedgerUnavailable   Code = "ledger_unavailable"
 	Overloaded          Code = "overloaded"
 	WrongLedger         Code = "wrong_ledger"

@@ -53,11 +53,11 @@ func TestL6_AStoredFailureEndsHoweverOftenTheCallerAsks(t *testing.T) {
 	b := setup(t, setupOptions{})
 	key := b.issue(money.Dollar)
 	b.sim.NextFaults(vendorsim.Error500BeforeCharge)
-	for range 60 { // every other second, for two minutes
+	for range 60 { // every four seconds, for four minutes
 		if b.post(key.VaultKey, intents, "item-1", charge).status == http.StatusOK {
 			break
 		}
-		b.clock.advance(2 * time.Second)
+		b.clock.advance(4 * time.Second)
 	}
 	require.Equal(t, "settled", b.call("item-1").State)
 	require.Equal(t, 1, b.sim.Truth().Charges)

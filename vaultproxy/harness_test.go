@@ -34,7 +34,7 @@ const (
 	// sendTimeout is the proxy's upstream deadline unless a test sets another.
 	sendTimeout = 5 * time.Second
 	// pastFence is longer than any send of it can still be on its way.
-	pastFence = time.Minute
+	pastFence = 3 * time.Minute
 
 	intents = "/stripe/v1/payment_intents"
 	charges = "/stripe/v1/charges"

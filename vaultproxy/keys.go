@@ -13,7 +13,10 @@ import (
 const maxListedKeys = 200
 
 func (p *Proxy) listKeys(r *http.Request) reply {
-	q := r.URL.Query()
+	q, err := asked(r, "agent_run_label", "tenant")
+	if err != nil {
+		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
 	keys, err := p.store.Keys(r.Context(), ledger.KeyFilter{
 		Run: q.Get("agent_run_label"), Tenant: q.Get("tenant"), Limit: maxListedKeys,
 	})
@@ -79,7 +82,10 @@ func (p *Proxy) revokeKey(r *http.Request) reply {
 
 // closeRun revokes all keys of a run and lets no further one be issued under it.
 func (p *Proxy) closeRun(r *http.Request) reply {
-	q := r.URL.Query()
+	q, err := asked(r, "agent_run_label", "tenant")
+	if err != nil {
+		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
 	run := q.Get("agent_run_label")
 	if run == "" {
 		return fail(http.StatusBadRequest, string(RequestInvalid), "name a key in the path, or a run by ?agent_run_label=")

@@ -14,9 +14,11 @@ const (
 	// keys after 24 hours at the earliest, and a resend after that is a new charge.
 	// https://docs.stripe.com/api/idempotent_requests
 	resendWindow = 23 * time.Hour
-	// fenceMargin is added to the upstream deadline before "nothing found" counts:
-	// a request that we gave up on may still be on its way.
-	fenceMargin = 5 * time.Second
+	// fenceMargin is added to the latest moment at which a send can have left and
+	// been waited for, before "nothing found" counts: a request that we gave up on
+	// may still stand in a queue on the vendor's side. It costs nothing but a hold
+	// that lasts longer.
+	fenceMargin = 2 * time.Minute
 )
 
 var stampless = vendors.Stamp{}
@@ -118,7 +120,7 @@ func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
 	return err == nil && now.Sub(row.LastSentAt) >= p.fence()
 }
 
-func (p *Proxy) fence() time.Duration { return p.timeout + fenceMargin }
+func (p *Proxy) fence() time.Duration { return sendWithin + p.timeout + fenceMargin }
 
 // lease is longer than a look-up and a resend together can take: lookUp is bounded.
 func (p *Proxy) lease() time.Duration { return 4*p.timeout + 10*time.Second }

@@ -36,7 +36,10 @@ func page(q url.Values) (after int64, limit int, err error) {
 }
 
 func (p *Proxy) showAudit(r *http.Request) reply {
-	q := r.URL.Query()
+	q, err := asked(r, "agent_run_label", "tenant", "key_id", "vendor", "verdict", "since", "until", "format", "cursor", "limit")
+	if err != nil {
+		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
 	after, limit, err := page(q)
 	if err != nil {
 		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
@@ -88,10 +91,18 @@ func auditView(a ledger.AuditRow) client.AuditRow {
 }
 
 func (p *Proxy) listCalls(r *http.Request) reply {
-	q := r.URL.Query()
+	q, err := asked(r, "agent_run_label", "tenant", "state", "idempotency_key", "cursor", "limit")
+	if err != nil {
+		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
 	after, limit, err := page(q)
 	if err != nil {
 		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
+	switch ledger.State(q.Get("state")) {
+	case "", ledger.Dispatched, ledger.Settled, ledger.Released, ledger.Committed, ledger.Unknown:
+	default:
+		return fail(http.StatusBadRequest, string(RequestInvalid), "state must be dispatched, settled, released, committed or unknown")
 	}
 	calls, err := p.store.Calls(r.Context(), ledger.CallFilter{
 		Run: q.Get("agent_run_label"), Tenant: q.Get("tenant"), State: ledger.State(q.Get("state")),
@@ -120,7 +131,11 @@ func callView(c ledger.Call) client.Call {
 }
 
 func (p *Proxy) reportRuns(r *http.Request) reply {
-	run := r.URL.Query().Get("agent_run_label")
+	q, err := asked(r, "agent_run_label")
+	if err != nil {
+		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
+	}
+	run := q.Get("agent_run_label")
 	reports, err := p.store.RunReports(r.Context(), run)
 	if err != nil {
 		return p.failed(err)

@@ -107,7 +107,7 @@ type RunReport struct {
 	Calls         CallCounts `json:"calls"`
 	Declined      int        `json:"declined"` // of the released: the vendor refused the payment
 	Replays       int        `json:"replays"`  // answered from the ledger, nothing sent
-	Resends       int        `json:"resends"`  // sent again under the same vendor idempotency key, as proof
+	Resends       int        `json:"resends"`  // sent again: after a refusal without effect, or as proof
 	Denied        []Denials  `json:"denied"`
 	Vendors       []Spend    `json:"vendors"`
 }
@@ -177,7 +177,7 @@ type AuditRow struct {
 	At             time.Time `json:"at"`
 	Verdict        string    `json:"verdict"`        // settled, committed, released, unknown, replayed, denied, read, issued, revoked
 	Code           string    `json:"code,omitempty"` // the denial's code, or the reason of the verdict
-	By             string    `json:"by"`             // caller, reconciler, admin
+	By             string    `json:"by"`             // caller, reconciler, admin, restart
 	AgentRunLabel  string    `json:"agent_run_label,omitempty"`
 	KeyID          string    `json:"key_id,omitempty"`
 	CallID         string    `json:"call_id,omitempty"`
@@ -185,7 +185,7 @@ type AuditRow struct {
 	WorkflowID     string    `json:"workflow_id,omitempty"`
 	Vendor         string    `json:"vendor,omitempty"`
 	Method         string    `json:"method,omitempty"`
-	Path           string    `json:"path,omitempty"` // template, not the raw path
+	Path           string    `json:"path,omitempty"` // template; of reads and early denials the path itself
 	IdempotencyKey string    `json:"idempotency_key,omitempty"`
 	Status         int       `json:"status,omitempty"` // answered to the caller
 	PriceUSD       money.USD `json:"price_usd"`        // metered

@@ -9,6 +9,7 @@ package vendors
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -166,6 +167,14 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
+
+// LookupError is a look-up that the vendor answered with something else than
+// what was asked for.
+type LookupError struct{ Status int }
+
+func (e *LookupError) Error() string {
+	return "the vendor answered a look-up with HTTP " + strconv.Itoa(e.Status)
+}
 
 // Codes of refusals that a vendor profile gives.
 const (

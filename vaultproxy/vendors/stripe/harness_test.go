@@ -28,6 +28,7 @@ type account struct {
 	bookings map[string]vendors.Booking
 	answers  map[string]string // bodies of 200s
 	status   map[string]int    // of answers that are no 200
+	date     string            // what the answers say the time is
 	err      error
 	asked    []string
 }
@@ -57,7 +58,7 @@ func (a *account) Get(_ context.Context, path string, query vendors.Params) (ven
 	if !ok {
 		return answer(http.StatusNotFound, `{"error":{"type":"invalid_request_error","code":"resource_missing"}}`), nil
 	}
-	return answer(http.StatusOK, body), nil
+	return answer(http.StatusOK, body, "Date", a.date), nil
 }
 
 func answer(status int, body string, header ...string) vendors.Answer {

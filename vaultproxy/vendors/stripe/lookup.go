@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// clockMargin covers the difference between our clock and Stripe's.
-	clockMargin = 10 * time.Minute
+	// narrowMargin and wideMargin cover the difference between our clock and
+	// Stripe's. A list that is narrowed to one customer or object is short, and
+	// can go back further.
+	narrowMargin = time.Hour
+	wideMargin   = 24 * time.Hour
 	// maxPages bounds a look-up. One that needs more is not complete, and proves nothing.
 	maxPages = 20
 	pageSize = 100
@@ -70,14 +73,13 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 	if !ok {
 		return vendors.Finding{}, nil
 	}
-	query := vendors.Params{}.
-		With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-clockMargin).Unix(), 10)).
-		With("limit", strconv.Itoa(pageSize))
+	query, margin := vendors.Params{}.With("limit", strconv.Itoa(pageSize)), narrowMargin
 	for _, filter := range filters {
 		if value, ok := sent.Get(filter); ok {
-			query = query.With(filter, value)
+			query, margin = query.With(filter, value), wideMargin
 		}
 	}
+	query = query.With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-margin).Unix(), 10))
 	for range maxPages {
 		answer, err := g.Get(ctx, path, query)
 		if err != nil {
@@ -88,28 +90,38 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 			HasMore bool              `json:"has_more"`
 		}
 		if answer.Status != 200 || json.Unmarshal(answer.Body, &page) != nil || page.Data == nil {
-			return vendors.Finding{}, &LookupError{Status: answer.Status}
+			return vendors.Finding{}, &vendors.LookupError{Status: answer.Status}
 		}
 		var last object
 		for _, raw := range page.Data {
 			last = object{}
 			if err := json.Unmarshal(raw, &last); err != nil || last.ID == "" {
-				return vendors.Finding{}, &LookupError{Status: answer.Status}
+				return vendors.Finding{}, &vendors.LookupError{Status: answer.Status}
 			}
 			if last.Metadata["tollgate_call"] == stamp {
 				return found(s, last, raw), nil
 			}
 		}
 		if !page.HasMore {
-			return vendors.Finding{Absent: true}, nil
+			return vendors.Finding{Absent: !ahead(s, answer, margin)}, nil
 		}
 		if last.ID == "" {
-			return vendors.Finding{}, &LookupError{Status: answer.Status}
+			return vendors.Finding{}, &vendors.LookupError{Status: answer.Status}
 		}
 		query = query.With("starting_after", last.ID)
 	}
 	return vendors.Finding{}, nil
 }
+
+// ahead reports whether our clock is known to run so far ahead of Stripe's that
+// the list began after the call: then it proves nothing that it is not in there.
+func ahead(s vendors.Sent, a vendors.Answer, margin time.Duration) bool {
+	theirs, err := time.Parse(httpDate, a.Header("Date"))
+	return err == nil && s.FirstSentAt.After(theirs.Add(margin))
+}
+
+// httpDate is the layout of a Date header, RFC 9110 section 5.6.7.
+const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // found judges an object that a call certainly made. One that is still being
 // confirmed is not judged yet.
@@ -176,7 +188,7 @@ func get(ctx context.Context, g vendors.Getter, path, id string) (object, json.R
 	}
 	var obj object
 	if answer.Status != 200 || json.Unmarshal(answer.Body, &obj) != nil || obj.ID != id {
-		return object{}, nil, &LookupError{Status: answer.Status}
+		return object{}, nil, &vendors.LookupError{Status: answer.Status}
 	}
 	return obj, answer.Body, nil
 }

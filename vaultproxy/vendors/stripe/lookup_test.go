@@ -3,19 +3,23 @@ package stripe_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
-	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
-// since is ten minutes before firstSent, for clocks that differ.
-const since = "created[gte]=1795434600"
+// since is an hour before firstSent and sinceDay a day, for clocks that differ.
+const (
+	since    = "created[gte]=1795431600"
+	sinceDay = "created[gte]=1795348800"
+)
 
 const stamp = "&metadata[tollgate_call]=call_1&metadata[tollgate_run]=r"
 
@@ -38,10 +42,10 @@ func stamped(t *testing.T, object, id, call string) string {
 func TestLookup_FindsACreationByItsStamp(t *testing.T) {
 	t.Parallel()
 	succeeded := intent("succeeded", 1000, 0, 1000)
-	list := intents + "?" + since + "&customer=cus_1&limit=100"
+	list := intents + "?" + sinceDay + "&customer=cus_1&limit=100"
 	a := &account{answers: map[string]string{
 		list: page(true, stamped(t, succeeded, "pi_3", "call_3"), `{"id":"pi_2","object":"payment_intent"}`),
-		intents + "?" + since + "&customer=cus_1&limit=100&starting_after=pi_2": page(false, stamped(t, succeeded, "pi_1", "call_1")),
+		intents + "?" + sinceDay + "&customer=cus_1&limit=100&starting_after=pi_2": page(false, stamped(t, succeeded, "pi_1", "call_1")),
 	}}
 	got, err := newProfile(t).Lookup(t.Context(), sent(create, "", "amount=1000&currency=usd&customer=cus_1&confirm=true"+stamp), a)
 	require.NoError(t, err)
@@ -57,9 +61,9 @@ func TestLookup_ListsByWhatNarrowsItMost(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ operation, body, want string }{
 		"a payment without a customer": {create, "amount=1&currency=usd", intents + "?" + since + "&limit=100"},
-		"a charge of a customer":       {chargeCreate, "amount=1&currency=usd&customer=cus_1", "/v1/charges?" + since + "&customer=cus_1&limit=100"},
-		"a refund of a charge":         {refundCreate, "amount=1&charge=ch_1", "/v1/refunds?charge=ch_1&" + since + "&limit=100"},
-		"a refund of a payment":        {refundCreate, "amount=1&payment_intent=pi_1", "/v1/refunds?" + since + "&limit=100&payment_intent=pi_1"},
+		"a charge of a customer":       {chargeCreate, "amount=1&currency=usd&customer=cus_1", "/v1/charges?" + sinceDay + "&customer=cus_1&limit=100"},
+		"a refund of a charge":         {refundCreate, "amount=1&charge=ch_1", "/v1/refunds?charge=ch_1&" + sinceDay + "&limit=100"},
+		"a refund of a payment":        {refundCreate, "amount=1&payment_intent=pi_1", "/v1/refunds?" + sinceDay + "&limit=100&payment_intent=pi_1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +93,7 @@ func TestLookup_SaysAbsentOnlyAfterACompleteLookUp(t *testing.T) {
 			t.Parallel()
 			a := &account{answers: map[string]string{list: first}}
 			got, err := newProfile(t).Lookup(t.Context(), sent(create, "", "amount=1&currency=usd"+stamp), a)
-			var lookup *stripe.LookupError
+			var lookup *vendors.LookupError
 			require.ErrorAs(t, err, &lookup)
 			require.False(t, got.Absent)
 			require.False(t, got.Found)
@@ -302,6 +306,26 @@ func TestFollow_TakesADeclineForTheEndOnlyIfTheCallHadConfirmed(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, got.Found)
 			require.Equal(t, test.want, got.Verdict)
+		})
+	}
+}
+
+func TestLookup_ProvesNothingByAClockThatRunsFarAhead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		date   string
+		absent bool
+	}{
+		"Stripe's clock is two hours behind":     {firstSent.Add(-2 * time.Hour).Format(http.TimeFormat), false},
+		"Stripe's clock is half an hour behind":  {firstSent.Add(-30 * time.Minute).Format(http.TimeFormat), true},
+		"an answer that does not tell its clock": {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := &account{date: test.date, answers: map[string]string{intents + "?" + since + "&limit=100": page(false)}}
+			got, err := newProfile(t).Lookup(t.Context(), sent(create, "", "amount=1&currency=usd"+stamp), a)
+			require.NoError(t, err)
+			require.Equal(t, test.absent, got.Absent)
 		})
 	}
 }

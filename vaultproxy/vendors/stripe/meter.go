@@ -203,18 +203,11 @@ func fetch(ctx context.Context, g vendors.Getter, path, id string, query vendors
 	case answer.Status == 404:
 		return object{}, refuse(vendors.Invalid, "Stripe has no object of this ID")
 	case answer.Status != 200:
-		return object{}, &LookupError{Status: answer.Status}
+		return object{}, &vendors.LookupError{Status: answer.Status}
 	}
 	var obj object
 	if err := json.Unmarshal(answer.Body, &obj); err != nil || obj.ID != id {
-		return object{}, &LookupError{Status: answer.Status}
+		return object{}, &vendors.LookupError{Status: answer.Status}
 	}
 	return obj, nil
-}
-
-// LookupError is a look-up that Stripe did not answer with what was asked for.
-type LookupError struct{ Status int }
-
-func (e *LookupError) Error() string {
-	return "stripe look-up failed with HTTP " + strconv.Itoa(e.Status)
 }

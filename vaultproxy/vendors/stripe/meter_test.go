@@ -10,7 +10,6 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
-	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
 func TestMeter_PricesCreationsByTheirAmount(t *testing.T) {
@@ -256,7 +255,7 @@ func TestMeter_DoesNotPriceByAnAnswerThatItDoesNotUnderstand(t *testing.T) {
 			t.Parallel()
 			a := &account{answers: map[string]string{intents + "/pi_1": body}}
 			_, err := meter(t, a, intents+"/pi_1/confirm", "")
-			var lookup *stripe.LookupError
+			var lookup *vendors.LookupError
 			require.ErrorAs(t, err, &lookup)
 		})
 	}
@@ -280,7 +279,7 @@ func TestMeter_PassesOnThatALookUpFailed(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusFound, http.StatusInternalServerError} {
 		a := &account{status: map[string]int{intents + "/pi_1": status}}
 		_, err := meter(t, a, intents+"/pi_1/confirm", "")
-		var lookup *stripe.LookupError
+		var lookup *vendors.LookupError
 		require.ErrorAs(t, err, &lookup)
 		require.Equal(t, status, lookup.Status)
 		require.Contains(t, err.Error(), fmt.Sprint(status))
