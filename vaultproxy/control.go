@@ -144,28 +144,23 @@ func decode(r *http.Request, into any) error {
 // distinctNames refuses a name that is given twice, in whatever case: the reader
 // would take the last cap, and the writer may have meant the first.
 func distinctNames(body []byte) error {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if open, _ := dec.Token(); open != json.Delim('{') {
 		return nil // no object: decoding it says so
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	_, _ = dec.Token()
 	seen := map[string]bool{}
 	for dec.More() {
-		token, err := dec.Token()
+		token, _ := dec.Token()
 		name, ok := token.(string)
-		if err != nil || !ok {
-			return nil
-		}
-		if folded := strings.ToLower(name); seen[folded] {
-			return fmt.Errorf("the field %.40q is given twice", name)
-		} else {
-			seen[folded] = true
-		}
 		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil
+		if !ok || dec.Decode(&value) != nil {
+			return nil //nolint:nilerr // malformed: decoding it says so
 		}
+		folded := strings.ToLower(name)
+		if seen[folded] {
+			return fmt.Errorf("the field %.40q is given twice", name)
+		}
+		seen[folded] = true
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ type Proxy struct {
 	grants    grants
 	strangers *bouncer
 
-	bg       context.Context // of work that outlives its request
+	bg       context.Context //nolint:containedctx // of work that outlives its request and ends with the proxy
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	draining chan struct{}

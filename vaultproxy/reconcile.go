@@ -22,7 +22,7 @@ const (
 // cannot be looked up.
 func (p *Proxy) reconcile(interval time.Duration) {
 	for {
-		jitter := rand.N(interval/2 + 1) //nolint:gosec // spreads load, guards nothing
+		jitter := rand.N(interval/2 + 1) //nolint:forbidigo // spreads replicas' load; nothing depends on it
 		select {
 		case <-time.After(interval + jitter):
 		case <-p.bg.Done():

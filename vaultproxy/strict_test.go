@@ -19,11 +19,9 @@ func TestControl_TakesNoCapThatIsGivenTwice(t *testing.T) {
 		"in another case": `{"vendor":"stripe","daily_usd_cap":5,"Daily_USD_Cap":5000,"expires_in":"2h",
 			"allowed_endpoints":["POST /v1/payment_intents"],"agent_run_label":"r"}`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			got := b.admin(http.MethodPost, "/vault/keys", body)
-			require.Equal(t, http.StatusBadRequest, got.status)
-			require.Contains(t, got.body["message"], "twice")
-		})
+		got := b.admin(http.MethodPost, "/vault/keys", body)
+		require.Equal(t, http.StatusBadRequest, got.status, name)
+		require.Contains(t, got.body["message"], "twice", name)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// attemptTimeout of one charge covers the proxy's wait for contended budget, its
-// deadline towards the vendor (30 s) and its commit. Were it shorter, an attempt
-// would be given up while the proxy is still at it.
+// attemptTimeout of one charge covers the proxy's deadline towards the vendor
+// (30 s) and its commits. Were it shorter, an attempt would be given up while the
+// proxy is still at it. It is also how long a charge waits whose worker died.
 const attemptTimeout = time.Minute
 
 // chargeOptions retries without counting: whether to go on is for the error's

@@ -57,16 +57,16 @@ func run(ctx context.Context, cfg serve.Config, wrong string) (err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return err
 	}
-	real, err := sqlite.Open(ctx, sqlite.Config{Path: serve.LedgerPath(cfg.StateDir)})
+	ledgerFile, err := sqlite.Open(ctx, sqlite.Config{Path: serve.LedgerPath(cfg.StateDir)})
 	if err != nil {
 		return err
 	}
 	var store ledger.Store
 	switch wrong {
 	case forgetful:
-		store = &withoutIdempotency{Store: real}
+		store = &withoutIdempotency{Store: ledgerFile}
 	case lateCheck:
-		store = &checkThenAct{Store: real}
+		store = &checkThenAct{Store: ledgerFile}
 	default:
 		return fmt.Errorf("call this program %s or %s", forgetful, lateCheck)
 	}
@@ -91,5 +91,5 @@ func run(ctx context.Context, cfg serve.Config, wrong string) (err error) {
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(proxy.Close(drain), server.Shutdown(drain), real.Close())
+	return errors.Join(proxy.Close(drain), server.Shutdown(drain), ledgerFile.Close())
 }

@@ -41,7 +41,7 @@ func (s *checkThenAct) Issue(ctx context.Context, spec ledger.KeySpec) (ledger.K
 	s.mu.Lock()
 	s.terms = spec.Terms
 	s.mu.Unlock()
-	limit := money.USD(noCap)
+	limit := noCap
 	for _, c := range []**money.USD{&spec.Terms.DailyCap, &spec.Terms.TotalCap, &spec.Terms.RunCap} {
 		if *c != nil {
 			*c = &limit

@@ -15,27 +15,33 @@ import (
 const RequireAll = "TOLLGATE_REQUIRE_ALL"
 
 // Temporal returns the path of the Temporal CLI.
-func Temporal(t testing.TB) string { return find(t, "TOLLGATE_TEMPORAL", "temporal") }
+func Temporal(tb testing.TB) string {
+	tb.Helper()
+	return find(tb, "TOLLGATE_TEMPORAL", "temporal")
+}
 
 // StripeMock returns the path of stripe-mock.
-func StripeMock(t testing.TB) string { return find(t, "TOLLGATE_STRIPE_MOCK", "stripe-mock") }
+func StripeMock(tb testing.TB) string {
+	tb.Helper()
+	return find(tb, "TOLLGATE_STRIPE_MOCK", "stripe-mock")
+}
 
-func find(t testing.TB, variable, program string) string {
-	t.Helper()
+func find(tb testing.TB, variable, program string) string {
+	tb.Helper()
 	if path := os.Getenv(variable); path != "" {
 		return path
 	}
 	if path, err := exec.LookPath(program); err == nil {
 		return path
 	}
-	if path := filepath.Join(Root(t), ".bin", program); executable(path) {
+	if path := filepath.Join(Root(tb), ".bin", program); executable(path) {
 		return path
 	}
 	reason := "no " + program + ": run `make test`, which builds it, or name it in " + variable
 	if os.Getenv(RequireAll) == "1" {
-		t.Fatal(reason)
+		tb.Fatal(reason)
 	}
-	t.Skip(reason)
+	tb.Skip(reason)
 	return ""
 }
 
@@ -45,11 +51,11 @@ func executable(path string) bool {
 }
 
 // Root is the folder of the module that the running test belongs to.
-func Root(t testing.TB) string {
-	t.Helper()
+func Root(tb testing.TB) string {
+	tb.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
@@ -57,7 +63,7 @@ func Root(t testing.TB) string {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			t.Fatal("no go.mod above the test's folder")
+			tb.Fatal("no go.mod above the test's folder")
 		}
 		dir = parent
 	}

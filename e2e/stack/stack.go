@@ -31,7 +31,7 @@ import (
 const Namespace = "default"
 
 // vendorSecret is what the proxy believes to be the vendor's secret.
-const vendorSecret = "sk_test_of_the_stand_in_vendor" //nolint:gosec // a stand-in's key opens nothing
+const vendorSecret = "sk_test_of_the_stand_in_vendor"
 
 // startTime bounds the start of one process.
 const startTime = 60 * time.Second
@@ -212,7 +212,7 @@ func (s *Stack) Truth(ctx context.Context) (truth vendorsim.Truth, err error) {
 	if err != nil {
 		return truth, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
 	if err != nil {
 		return truth, fmt.Errorf("ask the vendor for the truth: %w", err)
 	}
@@ -220,7 +220,8 @@ func (s *Stack) Truth(ctx context.Context) (truth vendorsim.Truth, err error) {
 	if res.StatusCode != http.StatusOK {
 		return truth, fmt.Errorf("ask the vendor for the truth: %s", res.Status)
 	}
-	return truth, json.NewDecoder(res.Body).Decode(&truth)
+	err = json.NewDecoder(res.Body).Decode(&truth)
+	return truth, err
 }
 
 // Close stops everything that was started, last first.
@@ -235,7 +236,7 @@ func (s *Stack) Close() {
 
 // command builds a command that a cancelled context interrupts before it kills.
 func (s *Stack) command(ctx context.Context, path string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, path, args...)
+	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // programs that the caller built
 	cmd.Env = s.environ()
 	cmd.SysProcAttr = ownGroup()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -261,7 +262,7 @@ func (s *Stack) spawn(name, path string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...) //nolint:noctx // stopped by Close, in order
+	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a program that the caller built; Close stops it, in order
 	cmd.Env, cmd.Dir, cmd.SysProcAttr = s.environ(), s.cfg.Dir, ownGroup()
 	return launch(name, cmd, log)
 }

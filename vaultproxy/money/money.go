@@ -75,7 +75,7 @@ func Parse(s string) (USD, error) {
 // String writes dollars with at least two decimals and no more than it needs:
 // "500.00", "0.0075", "-1.50".
 func (u USD) String() string {
-	sign, abs := "", uint64(u)
+	sign, abs := "", uint64(u) //nolint:gosec // negative values are negated below, in two's complement
 	if u < 0 {
 		sign, abs = "-", -abs
 	}

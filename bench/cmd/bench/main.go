@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	print(proxy, embedded, apart)
+	show(proxy, embedded, apart)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func fanOut(ctx context.Context, bin, temporal, proxy string, customers, rounds 
 	})
 }
 
-func print(proxy bench.Throughput, embedded, apart bench.FanOutResult) {
+func show(proxy bench.Throughput, embedded, apart bench.FanOutResult) {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)
 	t.SetStyle(table.StyleLight)

@@ -28,11 +28,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo: interrupted; everything that it started is stopped")
 		os.Exit(130)
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errTold):
+		os.Exit(1)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
+
+// errTold is a failure that has been explained already.
+var errTold = errors.New("the demo failed")
 
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
@@ -81,7 +86,7 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 		fmt.Println(string(line))
 		if err != nil {
-			os.Exit(1)
+			return errTold
 		}
 	}
 	return err

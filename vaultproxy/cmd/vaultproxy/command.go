@@ -25,8 +25,9 @@ func newCommand() *cobra.Command {
 		Use:           "vaultproxy",
 		Short:         "Bounded vendor spend: a proxy that holds the price before it sends the call",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:              noArguments,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(serveCommand(), healthCommand(), verifyCommand())
 	return root

@@ -95,7 +95,7 @@ func askHealth(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("--healthcheck must be a URL such as http://127.0.0.1:12111/healthz: %w", err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Timeout: stopGrace}).Do(req)
 	if err != nil {
 		return fmt.Errorf("no stand-in answers: %w", err)
 	}
