@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 )
@@ -12,6 +13,14 @@ import (
 // maxBatch bounds the operations of one commit, so that the first of them does
 // not wait for ever on the last.
 const maxBatch = 1024
+
+// Where the last commit had siblings or more operations, the next one waits this
+// long for further ones: a commit costs the same for one as for many. A caller
+// that is alone never waits.
+const (
+	siblings    = 4
+	commitDelay = 300 * time.Microsecond
+)
 
 // op is one caller's part of a commit. run must be repeatable: a batch that
 // fails is rolled back and its operations are run again one by one.
@@ -63,9 +72,13 @@ func (s *Store) commitLoop() {
 	defer close(s.stopped)
 	batch := make([]*op, 0, maxBatch)
 	for {
+		crowded := len(batch) >= siblings
 		batch = batch[:0]
 		select {
 		case o := <-s.ops:
+			if crowded {
+				time.Sleep(commitDelay)
+			}
 			batch = s.gather(append(batch, o))
 		case <-s.quit:
 			if batch = s.gather(batch); len(batch) == 0 {

@@ -92,7 +92,6 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_run ON calls (run_id, seq);
 CREATE UNIQUE INDEX calls_by_object ON calls (vendor, object) WHERE books = 1;
 CREATE INDEX calls_in_doubt ON calls (next_check_at) WHERE state IN ('unknown', 'committed');
-CREATE INDEX calls_in_flight ON calls (seq) WHERE state = 'dispatched';
 
 CREATE TABLE audit (
     seq             INTEGER PRIMARY KEY,
