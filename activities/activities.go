@@ -85,8 +85,8 @@ func fanOutTransport() *http.Transport {
 	// with it, and each of them would need its outcome proved.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	// No HTTP_PROXY: the vault key goes to the vault proxy and to nobody else.
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
 		MaxIdleConns:        idleConnections,
 		MaxIdleConnsPerHost: idleConnections,
 		IdleConnTimeout:     90 * time.Second,

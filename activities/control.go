@@ -30,7 +30,7 @@ func controlError(err error) error {
 func controlRule(status int, code string) rule {
 	switch code {
 	case "policy_conflict":
-		return rule{errorType: TypePolicyConflict, text: "this run has a vault key with another budget or policy; start it with the same ones"}
+		return rule{errorType: TypePolicyConflict, text: "this run has a vault key for another budget, policy or customer list; start it with the same ones"}
 	case "run_revoked":
 		return rule{errorType: TypeRunRevoked, text: "the run was revoked; it gets no further key"}
 	case "run_closed":

@@ -31,6 +31,7 @@ func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	}
 	in := issueInput()
 	in.PerChargeCapUSD = 40 * money.Dollar
+	in.ListSHA256 = "0a1b"
 
 	value, err := b.env.ExecuteActivity(b.act.IssueVaultKey, in)
 
@@ -42,12 +43,13 @@ func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	}, key)
 	sent := b.requireOne(t)
 	require.Equal(t, "/vault/keys", sent.path)
-	require.Equal(t, "billing-pro-2026-11/charge", sent.header.Get("Idempotency-Key"))
+	require.Equal(t, "temporal/default/billing-pro-2026-11/charge", sent.header.Get("Idempotency-Key"))
 	require.Equal(t, "Bearer "+adminKey, sent.header.Get("Authorization"))
 	require.Equal(t, map[string]any{
 		"vendor": "stripe", "allowed_endpoints": []any{"POST /v1/payment_intents"}, "expires_in": "2h0m0s",
 		"agent_run_label": "temporal/default/billing-pro-2026-11", "agent_name": "billing", "phase": "charge",
 		"total_usd_cap": "500.00", "run_usd_cap": "500.00", "per_call_usd_cap": "40.00",
+		"inputs_digest": "0a1b",
 	}, sent.body, "and no daily cap: midnight must not double the budget")
 }
 

@@ -23,6 +23,9 @@ type IssueInput struct {
 	// PerChargeCapUSD bounds each single call; zero: no such bound.
 	PerChargeCapUSD money.USD     `json:"per_charge_cap_usd,omitempty"`
 	TTL             time.Duration `json:"ttl"`
+	// ListSHA256 of the pinned customer list: the ledger holds the run to it, also
+	// where Temporal has forgotten that there was one.
+	ListSHA256 string `json:"list_sha256"`
 }
 
 // IssuedKey is a vault key and what it is called in reports.
@@ -47,11 +50,13 @@ func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKe
 		TotalUSDCap:      &in.BudgetUSD,
 		RunUSDCap:        &in.BudgetUSD,
 		AgentName:        agentName,
+		InputsDigest:     in.ListSHA256,
 	}
 	if in.PerChargeCapUSD > 0 {
 		req.PerCallUSDCap = &in.PerChargeCapUSD
 	}
-	key, err := a.control.Issue(ctx, req, in.RootWorkflowID+"/"+in.Phase)
+	// The label and not the workflow ID alone: two namespaces may have the same one.
+	key, err := a.control.Issue(ctx, req, in.RunLabel+"/"+in.Phase)
 	if err != nil {
 		return IssuedKey{}, controlError(err)
 	}

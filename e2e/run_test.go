@@ -19,6 +19,7 @@ import (
 	"github.com/tollgate/tollgate/e2e/demo"
 	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/e2e/stack"
+	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -130,11 +131,40 @@ func TestRun_SurvivesTheWorkerBeingKilled(t *testing.T) {
 		}
 		return s.StartWorker(ctx)
 	}
+	interrupted := 0
+	cfg.After = func(ctx context.Context, s *stack.Stack, _ demo.Result) (err error) {
+		interrupted, err = interruptedCalls(ctx, s)
+		return err
+	}
 	got, err := demo.Run(t.Context(), cfg)
 	require.NoError(t, err)
 	require.Zero(t, got.DuplicateCharges)
 	require.Zero(t, got.OverspendUSD)
 	require.Zero(t, got.Unknown)
+	require.Positive(t, interrupted, "calls were in flight when it was killed")
+}
+
+// interruptedCalls counts the calls that were in flight when the proxy died.
+func interruptedCalls(ctx context.Context, s *stack.Stack) (n int, err error) {
+	control, err := s.Control()
+	if err != nil {
+		return 0, err
+	}
+	q := client.AuditQuery{Verdict: "unknown", Limit: 1000}
+	for {
+		page, err := control.Audit(ctx, q)
+		if err != nil {
+			return 0, err
+		}
+		for _, row := range page.Rows {
+			if row.By == "restart" {
+				n++
+			}
+		}
+		if q.Cursor = page.NextCursor; q.Cursor == "" {
+			return n, nil
+		}
+	}
 }
 
 // waitForCharges returns once the vendor has made so many.
@@ -212,6 +242,7 @@ func TestControl_AProxyWithoutIdempotencyIsCaught(t *testing.T) {
 	cfg := demoConfig(t, 300)
 	cfg.Stack.Proxy = filepath.Join(cfg.Stack.Bin, "proxy-without-idempotency")
 	cfg.RunArgs = []string{"--settle-timeout", "2s"}
+	cfg.BudgetUSD = 100_000 * money.Dollar // or the cap would keep the retries from the vendor
 	got, err := demo.Run(t.Context(), cfg)
 	require.ErrorIs(t, err, demo.ErrFailed)
 	require.ErrorContains(t, err, "duplicate charges")

@@ -52,6 +52,8 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --per-charge-cap-usd 0", want: "--per-charge-cap-usd is zero: nothing could be charged; give an amount of dollars such as 500"},
 		"a duration without a unit": {
 			args: good + " --key-ttl 2", want: `invalid argument "2" for "--key-ttl" flag: time: missing unit in duration "2"; see 'starter run --help'`},
+		"a key that would outlive a month": {
+			args: good + " --key-ttl 2000h", want: "key lifetime 2000h0m0s must be at most 744h0m0s (31 days)"},
 		"a duration of zero": {
 			args: good + " --key-ttl 0s", want: "--key-ttl is 0s: it must be at least 1s, such as 2h or 90s"},
 		"a window that no server would take": {

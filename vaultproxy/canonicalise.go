@@ -103,7 +103,8 @@ func checkTransport(r *http.Request) *denial {
 func readBody(r *http.Request) ([]byte, *denial) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, deny(RequestInvalid, "the body could not be read to its end")
+		// Nothing is wrong with the request as such, and an earlier attempt of it may be on the books.
+		return nil, deny(Overloaded, "the body did not arrive to its end; try again with the same idempotency key")
 	}
 	if len(body) > maxBody {
 		return nil, deny(RequestInvalid, "the body is larger than 256 KiB")

@@ -105,7 +105,7 @@ func (p *Proxy) failed(err error) reply {
 	switch {
 	case errors.Is(err, ledger.ErrPolicyConflict):
 		return fail(http.StatusConflict, "policy_conflict",
-			"a key was issued for this identity with another policy, or the run's cap is fixed at another amount; ask with the same policy, or under another phase or label")
+			"a key was issued for this identity with another policy or other inputs, or the run's cap is fixed at another amount; ask with the same ones, or under another phase or label")
 	case errors.Is(err, ledger.ErrRunRevoked):
 		return fail(http.StatusConflict, "run_revoked", "the key of this identity was revoked; a new run needs a new label")
 	case errors.Is(err, ledger.ErrRunClosed):

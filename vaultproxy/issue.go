@@ -73,6 +73,7 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 	}
 	for name, text := range map[string]string{
 		"agent_run_label": req.AgentRunLabel, "phase": req.Phase, "tenant": req.Tenant, "agent_name": req.AgentName,
+		"inputs_digest": req.InputsDigest,
 	} {
 		if len(text) > 255 || !printable(text) {
 			return spec, fmt.Errorf("%s takes up to 255 printable ASCII characters", name)

@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
@@ -57,4 +59,23 @@ func TestMeter_TellsARefusedSecretFromAVendorThatIsAway(t *testing.T) {
 			require.Equal(t, want, got.code(), got.body)
 		})
 	}
+}
+
+func TestIssue_TheSameRunWithOtherInputsGetsNoKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	list := func(digest string) func(*client.IssueRequest) {
+		return func(r *client.IssueRequest) { r.InputsDigest = digest }
+	}
+	key := b.issue(money.Dollar, list("0a1b"))
+	require.Equal(t, key, b.issue(money.Dollar, list("0a1b")))
+	for _, other := range []string{"0a1c", ""} {
+		_, err := b.control.Issue(t.Context(), b.terms(money.Dollar, list(other)), "")
+		var refused *client.Error
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, "policy_conflict", refused.Code)
+	}
+	b.clock.advance(3 * time.Hour) // nor once the key has expired
+	_, err := b.control.Issue(t.Context(), b.terms(money.Dollar, list("0a1c")), "")
+	require.ErrorContains(t, err, "policy_conflict")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/workflow"
 
@@ -132,11 +133,12 @@ func TestChargeBatch_ContinuesAsNewWithNothingInFlight(t *testing.T) {
 			b.expectFetches()
 			b.script[2] = terminal(activities.TypeChargeDeclined)
 			b.env.SetContinueAsNewSuggested(suggestedAt < 0)
-			b.onCharge = func(item int) {
-				if item == suggestedAt {
+			// The environment is told from its own loop, not from within a charge.
+			b.env.SetOnActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) {
+				if suggestedAt > 0 && len(b.charged()) >= suggestedAt {
 					b.env.SetContinueAsNewSuggested(true)
 				}
-			}
+			})
 
 			b.env.ExecuteWorkflow(workflows.ChargeBatch, batchInput(0, 1500))
 

@@ -140,6 +140,7 @@ func (b *billing) begin(ctx workflow.Context) error {
 		BudgetUSD:       b.in.BudgetUSD,
 		PerChargeCapUSD: b.in.PerChargeCapUSD,
 		TTL:             b.in.KeyTTL,
+		ListSHA256:      b.state.Pinned.SHA256,
 	}).Get(ctx, &b.state.Key)
 }
 

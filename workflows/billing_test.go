@@ -61,7 +61,7 @@ func TestBilling_CountsWhatTheVendorRefuses(t *testing.T) {
 	b.script[3] = terminal(activities.TypeChargeDeclined)
 	b.script[4] = terminal(activities.TypeChargeDeclined)
 	b.script[12] = terminal(activities.TypeInvalidRequest)
-	b.script[13] = terminal(activities.TypeIdempotencyMismatch)
+	b.script[13] = terminal(activities.TypeInvalidRequest)
 	b.script[21] = terminal(activities.TypePerCallCapExceeded)
 
 	summary := b.run(t, billingInput(30))
@@ -83,7 +83,6 @@ func TestBilling_StopsAllBatchesAtTheFirstReasonThatHoldsForAll(t *testing.T) {
 		activities.TypeCapExhausted:       workflows.CapDenied,
 		activities.TypeKeyRevoked:         workflows.NotAttempted,
 		activities.TypeKeyExpired:         workflows.NotAttempted,
-		activities.TypeKeyUnknown:         workflows.NotAttempted,
 		activities.TypeEndpointNotAllowed: workflows.NotAttempted,
 		activities.TypeScopeDenied:        workflows.NotAttempted,
 		activities.TypeUnmeteredOperation: workflows.NotAttempted,
@@ -104,11 +103,12 @@ func TestBilling_StopsAllBatchesAtTheFirstReasonThatHoldsForAll(t *testing.T) {
 
 			require.Equal(t, kind, summary.StopReason)
 			require.True(t, summary.KeyRevoked)
+			attempted := len(b.charged())
 			refused := map[workflows.Outcome]int{
-				workflows.CapDenied: summary.CapDenied, workflows.Failed: summary.Failed, workflows.NotAttempted: 1,
+				workflows.CapDenied: summary.CapDenied, workflows.Failed: summary.Failed,
+				workflows.NotAttempted: summary.NotAttempted - (4000 - attempted), // beside those that were never scheduled
 			}
 			require.Equal(t, 1, refused[want])
-			attempted := len(b.charged())
 			require.Equal(t, attempted-1, summary.Charged)
 			// Batch 0 meets it at its eighth item. Its sibling was to charge a thousand
 			// and is stopped on the way; the other two never start.
@@ -119,6 +119,45 @@ func TestBilling_StopsAllBatchesAtTheFirstReasonThatHoldsForAll(t *testing.T) {
 			b.env.AssertActivityNumberOfCalls(t, "ReadOutcomes", 0)
 		})
 	}
+}
+
+// A mismatch says that the ledger has a call of the item already, made with other
+// content: what became of that one is for the ledger to say.
+func TestBilling_ReadsFromTheLedgerWhatAMismatchHides(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.expectReads(t)
+	b.expectEnd(settled(10))
+	b.script[5] = terminal(activities.TypeIdempotencyMismatch)
+	b.ledger[5] = activities.ItemOutcome{State: activities.LedgerCharged, AmountUSD: money.Dollar}
+
+	summary := b.run(t, billingInput(10))
+
+	require.Equal(t, 10, summary.Charged)
+	require.Zero(t, summary.Failed)
+}
+
+// A ledger that does not know the run's key is not the run's ledger, or an older
+// copy of it: that it has no call of an item proves nothing.
+func TestBilling_TakesNoWordFromALedgerThatDoesNotKnowTheKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.expectReads(t)
+	b.expectEnd(settled(9))
+	b.script[5] = terminal(activities.TypeKeyUnknown)
+	b.ledger[5] = activities.ItemOutcome{State: activities.LedgerNone}
+
+	summary := b.run(t, billingInput(10))
+
+	require.Equal(t, activities.TypeKeyUnknown, summary.StopReason)
+	require.Equal(t, 1, summary.Unknown)
+	require.Zero(t, summary.Failed)
 }
 
 func TestBilling_StopsSiblingsWhileTheBatchThatMetTheReasonStillWaits(t *testing.T) {
@@ -203,8 +242,8 @@ func TestBilling_LeavesUnknownWhatIsNeverProved(t *testing.T) {
 	require.Equal(t, money.Dollar, summary.UnknownUSD)
 	require.Equal(t, workflows.Exceptions{Unknown: ranges(5, 6)}, summary.Exceptions)
 	require.True(t, summary.KeyRevoked)
-	require.GreaterOrEqual(t, b.env.Now().Sub(began), 6*time.Minute, "five to wait for proof, one for late calls")
-	require.Less(t, b.env.Now().Sub(began), 7*time.Minute)
+	require.GreaterOrEqual(t, b.env.Now().Sub(began), 9*time.Minute, "five to wait for proof, four for late calls")
+	require.Less(t, b.env.Now().Sub(began), 10*time.Minute)
 	b.env.AssertActivityNumberOfCalls(t, "RevokeVaultKey", 1)
 }
 

@@ -86,6 +86,7 @@ func (b *testBundle) expectBegin(n int) {
 		Return(pinned(n), nil).Once()
 	b.env.OnActivity(b.act.IssueVaultKey, mock.Anything, activities.IssueInput{
 		RootWorkflowID: rootID, RunLabel: runLabel, Phase: "charge", BudgetUSD: 500 * money.Dollar, TTL: 2 * time.Hour,
+		ListSHA256: pinned(n).SHA256,
 	}).Return(activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"}, nil).Once()
 }
 

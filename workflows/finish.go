@@ -20,8 +20,9 @@ const (
 	// outcomePage is how many items one activity reads from the ledger.
 	outcomePage = 200
 	// lateCalls bounds the wait for calls that were in flight when the key was
-	// revoked: the proxy gives the vendor 30 s, and then commits.
-	lateCalls = time.Minute
+	// revoked. Without a key nothing is sent again, so that the proxy can only look
+	// up; and it takes "nothing found" for an answer 155 s after the last send.
+	lateCalls = 4 * time.Minute
 )
 
 // finish settles what is unknown, ends the key, and sums up. It goes on when the
@@ -89,6 +90,9 @@ func (b *billing) resolve() {
 	absent := Failed
 	if b.stop == StopCanceled {
 		absent = NotAttempted
+	}
+	if b.stop == activities.TypeKeyUnknown {
+		absent = Unknown // another ledger, or an older copy: it proves nothing that it has no call
 	}
 	doubt := b.resolveSet(b.state.InDoubt, absent)
 	b.state.Lost, b.state.InDoubt = nil, nil

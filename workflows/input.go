@@ -72,6 +72,9 @@ func (in BillingInput) Validate() error {
 			return fmt.Errorf("%s %s must be at least 1s", span.name, span.value)
 		}
 	}
+	if full.KeyTTL > MaxKeyTTL {
+		return fmt.Errorf("key lifetime %s must be at most %s (31 days)", full.KeyTTL, MaxKeyTTL)
+	}
 	if in.BudgetUSD <= 0 {
 		return fmt.Errorf("budget %s must be more than zero dollars", in.BudgetUSD)
 	}

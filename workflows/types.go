@@ -60,6 +60,9 @@ const (
 	MaxParallelism = 100
 )
 
+// MaxKeyTTL is the longest life that the vault proxy gives a key.
+const MaxKeyTTL = 31 * 24 * time.Hour
+
 // Summary is the result of a run. The six outcome counts add up to Customers.
 type Summary struct {
 	Plan       string `json:"plan"`

@@ -30,9 +30,15 @@ func judge(err error) verdict {
 		return verdict{outcome: CapDenied}
 	case activities.TypeChargeDeclined:
 		return verdict{outcome: Declined}
-	case activities.TypeInvalidRequest, activities.TypeIdempotencyMismatch:
+	case activities.TypeInvalidRequest:
 		return verdict{outcome: Failed}
-	case activities.TypeKeyUnknown, activities.TypeKeyRevoked, activities.TypeKeyExpired,
+	case activities.TypeIdempotencyMismatch:
+		// There is a call of this item already, and it may have been charged.
+		return verdict{outcome: Unknown}
+	case activities.TypeKeyUnknown:
+		// A ledger that does not know the key does not know earlier attempts either.
+		return verdict{outcome: Unknown, stop: kind}
+	case activities.TypeKeyRevoked, activities.TypeKeyExpired,
 		activities.TypeEndpointNotAllowed, activities.TypeScopeDenied, activities.TypeUnmeteredOperation,
 		activities.TypeVendorUnknown:
 		// The proxy looks for an earlier attempt before it looks at the key: this

@@ -18,8 +18,8 @@ func TestJudge_ConcludesNoMoreThanTheErrorProves(t *testing.T) {
 		activities.TypePerCallCapExceeded:  {CapDenied, ""},
 		activities.TypeChargeDeclined:      {Declined, ""},
 		activities.TypeInvalidRequest:      {Failed, ""},
-		activities.TypeIdempotencyMismatch: {Failed, ""},
-		activities.TypeKeyUnknown:          {NotAttempted, "KeyUnknown"},
+		activities.TypeIdempotencyMismatch: {Unknown, ""}, // the item has a call already
+		activities.TypeKeyUnknown:          {Unknown, "KeyUnknown"},
 		activities.TypeKeyRevoked:          {NotAttempted, "KeyRevoked"},
 		activities.TypeKeyExpired:          {NotAttempted, "KeyExpired"},
 		activities.TypeEndpointNotAllowed:  {NotAttempted, "EndpointNotAllowed"},

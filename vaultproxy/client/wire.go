@@ -22,6 +22,10 @@ type IssueRequest struct {
 	RunUSDCap        *money.USD `json:"run_usd_cap,omitempty"` // shared by all keys of the run; fixed at the run's first issue
 	Tenant           string     `json:"tenant,omitempty"`
 	AgentName        string     `json:"agent_name,omitempty"`
+	// InputsDigest says what the run works on, such as the SHA-256 of its list. It
+	// is opaque, and part of the policy: items are told apart by their place in
+	// what the run works on, so the same run with other inputs gets no key.
+	InputsDigest string `json:"inputs_digest,omitempty"`
 }
 
 // IssuedKey is the answer to IssueRequest: the only answer that holds the token.

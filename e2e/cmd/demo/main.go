@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string) (err error) {
 	seed := flags.Int64("seed", 1, "seed of the customers and of the vendor's faults")
 	budget := flags.String("budget-usd", "", "the run's budget in dollars (default: 80 % of what the list comes to)")
 	bin := flags.String("bin", "bin", "folder of the built programs")
+	proxy := flags.String("proxy", "", "a vault proxy program to run as a process of its own (default: embedded in the worker)")
 	keep := flags.Bool("keep", false, "keep logs, ledger and keys even if all went well")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Stack = stack.Config{Dir: dir, Bin: programs, Temporal: temporal, Seed: *seed}
+	cfg.Stack = stack.Config{Dir: dir, Bin: programs, Temporal: temporal, Seed: *seed, Proxy: *proxy}
 	result, err := demo.Run(ctx, cfg)
 	if err == nil && !*keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()

@@ -207,6 +207,7 @@ func (m *model) resolve(c *modelCall, r ledger.Resolution) (moved, taken bool) {
 		next.state, next.unproven, next.amount = ledger.Settled, 0, r.Amount
 	case r.Outcome == ledger.OutcomeCommitted:
 		next.state, next.unproven, next.hold = ledger.Committed, 0, max(c.hold, r.Amount)
+		next.retriable = c.state == ledger.Committed && c.retriable // its own request still had no effect
 	case r.Outcome == ledger.OutcomeReleased:
 		next.state, next.unproven = ledger.Released, 0
 		next.retriable = next.object == "" || c.retriable // a refused taker had no effect, whatever became of its object

@@ -77,7 +77,10 @@ func (s *Store) commitLoop() {
 		select {
 		case o := <-s.ops:
 			if crowded {
-				time.Sleep(commitDelay)
+				select {
+				case <-time.After(commitDelay):
+				case <-s.quit:
+				}
 			}
 			batch = s.gather(append(batch, o))
 		case <-s.quit:
