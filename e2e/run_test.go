@@ -31,7 +31,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"../worker", "../starter", "../vendorsim/cmd/vendorsim", "../vaultproxy/cmd/vaultproxy", "./brokenproxy")
+		"../worker", "../starter", "../vendorsim/cmd/vendorsim", "../vaultproxy/cmd/vaultproxy", "./brokenproxy", "./cmd/demo")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", &buildError{string(out)}
 	}

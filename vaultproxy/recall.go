@@ -51,10 +51,17 @@ func (p *Proxy) proveForCaller(ctx context.Context, c *call, row ledger.Call) (l
 	case errors.Is(err, ledger.ErrUnavailable):
 		return row, ledgerDown()
 	case row.State == ledger.Unknown:
-		return row, p.unknown(c)
+		d := p.unknown(c)
+		// The longer the vendor leaves it open, the rarer it is asked: a fan-out in
+		// doubt must not use up what the vendor allows of reads.
+		d.retryAfter = min(backOff(row.Checks), maxRetryAfter)
+		return row, d
 	}
 	return row, nil
 }
+
+// maxRetryAfter bounds what a caller in doubt is told to wait.
+const maxRetryAfter = 30 * time.Second
 
 // unknown answers a call whose outcome cannot be told yet.
 func (p *Proxy) unknown(_ *call) *denial {
