@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
-	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -14,12 +11,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
@@ -105,27 +101,12 @@ func (w *lineWriter) await(t *testing.T, text string) {
 // returns a client of it and its address.
 func devServer(t *testing.T) (client.Client, string) {
 	t.Helper()
-	path := os.Getenv("TOLLGATE_TEMPORAL")
-	if path == "" {
-		if os.Getenv("TOLLGATE_REQUIRE_ALL") == "1" {
-			require.FailNow(t, "TOLLGATE_TEMPORAL does not name the Temporal CLI")
-		}
-		t.Skip("TOLLGATE_TEMPORAL does not name the Temporal CLI: 'make test' builds it")
-	}
-	server, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
-		ExistingPath:  path,
-		ClientOptions: &client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))},
-		LogLevel:      "never",
-		Stdout:        io.Discard,
-		Stderr:        io.Discard,
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = server.Stop() })
-	w := worker.New(server.Client(), workflows.TaskQueue, worker.Options{})
+	connected, address := peer.DevServer(t)
+	w := worker.New(connected, workflows.TaskQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(scripted, workflow.RegisterOptions{Name: "Billing"})
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
-	return server.Client(), server.FrontendHostPort()
+	return connected, address
 }
 
 // watched is a starter command under way.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,9 +17,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/testsuite"
 )
 
 // mapEnv is an environment of its own for each test.
@@ -163,31 +159,6 @@ func readyServer(t *testing.T, status int, body string) string {
 	}))
 	t.Cleanup(s.Close)
 	return s.URL
-}
-
-// devServer starts a Temporal server and returns a client of it and its address.
-func devServer(t *testing.T) (client.Client, string) {
-	t.Helper()
-	path := os.Getenv("TOLLGATE_TEMPORAL")
-	if path == "" {
-		if os.Getenv("TOLLGATE_REQUIRE_ALL") == "1" {
-			require.FailNow(t, "TOLLGATE_TEMPORAL does not name the Temporal CLI")
-		}
-		t.Skip("TOLLGATE_TEMPORAL does not name the Temporal CLI: 'make test' builds it")
-	}
-	server, err := testsuite.StartDevServer(t.Context(), testsuite.DevServerOptions{
-		ExistingPath:  path,
-		ClientOptions: &client.Options{Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))},
-		LogLevel:      "never",
-		Stdout:        io.Discard,
-		Stderr:        io.Discard,
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		server.Client().Close()
-		_ = server.Stop()
-	})
-	return server.Client(), server.FrontendHostPort()
 }
 
 // started is a worker under way in the background.

@@ -14,13 +14,14 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/workflows"
 )
 
 func TestWorker_AgainstATemporalServer(t *testing.T) {
 	t.Parallel()
-	_, address := devServer(t)
+	_, address := peer.DevServer(t)
 
 	t.Run("it polls, is healthy, and stops when it is told to", func(t *testing.T) {
 		t.Parallel()
@@ -56,7 +57,7 @@ func TestWorker_AgainstATemporalServer(t *testing.T) {
 
 func TestHealth_FailsWithoutAWorker(t *testing.T) {
 	t.Parallel()
-	_, address := devServer(t)
+	_, address := peer.DevServer(t)
 	b := setup(t)
 	b.env["TEMPORAL_ADDRESS"] = address
 	require.Equal(t, exitError, b.run(t.Context(), []string{"health"}))
@@ -85,7 +86,7 @@ func (p *slowProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestWorker_FinishesTheChargeUnderWayBeforeItStops(t *testing.T) {
 	t.Parallel()
-	temporalClient, address := devServer(t)
+	temporalClient, address := peer.DevServer(t)
 	proxy := &slowProxy{reached: make(chan struct{}), release: make(chan struct{})}
 	proxyServer := httptest.NewServer(proxy)
 	t.Cleanup(proxyServer.Close)
