@@ -172,11 +172,7 @@ func (s *Server) serve(cfg Config) {
 }
 
 func (s *Server) abandon() {
-	for _, l := range []net.Listener{s.data, s.control} {
-		if l != nil {
-			_ = l.Close()
-		}
-	}
+	s.closeListeners()
 	if s.store != nil {
 		_ = s.store.Close()
 	}
@@ -203,5 +199,16 @@ func (s *Server) Close(ctx context.Context) error {
 			errs = append(errs, err, server.Close())
 		}
 	}
+	s.closeListeners()
 	return errors.Join(append(errs, s.store.Close())...)
+}
+
+// closeListeners frees the ports at once: a server that was stopped before it had
+// begun to serve does so only a moment later.
+func (s *Server) closeListeners() {
+	for _, l := range []net.Listener{s.data, s.control} {
+		if l != nil {
+			_ = l.Close() // closed already, as a rule
+		}
+	}
 }
