@@ -62,12 +62,12 @@ func vendorReply(a vendors.Answer) reply {
 
 // answerOf is the tenth step: the vendor's own answer where it is conclusive,
 // else ours.
-func (p *Proxy) answerOf(c *call, j judgement) reply {
+func answerOf(j judgement) reply {
 	switch {
 	case j.Credentials:
 		return deny(VendorCredentials, "the vendor refused the proxy's own secret; have its operator check it").reply()
 	case j.Outcome == ledger.OutcomeUnknown:
-		return p.unknown(c).reply()
+		return outcomeUnknown().reply()
 	case j.result.err != nil:
 		d := deny(VendorUnavailable, "the vendor could not be reached and nothing was sent; try again with the same idempotency key")
 		d.retryAfter = time.Second

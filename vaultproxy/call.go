@@ -73,7 +73,7 @@ func (p *Proxy) guarded(ctx context.Context, c *call, r *http.Request) (answer r
 	defer func() {
 		if recover() != nil {
 			p.log.Error("a call broke off by a panic", "call_id", c.callID, "stack", string(debug.Stack()))
-			answer, d = reply{}, p.unknown(c)
+			answer, d = reply{}, outcomeUnknown()
 		}
 	}()
 	return p.handle(ctx, c, r)

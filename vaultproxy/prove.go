@@ -21,8 +21,6 @@ const (
 	fenceMargin = 2 * time.Minute
 )
 
-var stampless = vendors.Stamp{}
-
 // prove finds out what became of an unknown call. It looks up first. What it
 // does not find it sends again, under the same idempotency key and for a caller
 // who asks; or, once no earlier send can arrive any more, takes for not done.

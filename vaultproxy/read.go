@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
 // read passes a call on that has no effect and no cost: no idempotency key, no
@@ -19,7 +20,7 @@ func (p *Proxy) read(ctx context.Context, c *call) (reply, *denial) {
 	if d := p.live(ctx, c.grant.keyID); d != nil {
 		return reply{}, d
 	}
-	res := p.getRaw(ctx, c)
+	res := p.forward(ctx, c.upstream, c.upstream.vendor.Wire(c.quote, vendors.Stamp{}), "") // a read creates nothing to find again
 	if res.err != nil {
 		return reply{}, deny(VendorUnavailable, "the vendor did not answer; a read can be tried again at any time")
 	}
@@ -37,8 +38,4 @@ func (p *Proxy) read(ctx context.Context, c *call) (reply, *denial) {
 	c.verdict = ledger.VerdictRead
 	p.record(c, answer.status)
 	return answer, nil
-}
-
-func (p *Proxy) getRaw(ctx context.Context, c *call) result {
-	return p.forward(ctx, c.upstream, c.upstream.vendor.Wire(c.quote, stampless), "")
 }

@@ -36,7 +36,7 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 	case row.State == ledger.Dispatched:
 		return reply{}, false, inFlight()
 	case row.State == ledger.Settled:
-		return reply{}, false, p.unanswered(c)
+		return reply{}, false, unanswered()
 	}
 	return reply{}, false, nil
 }
@@ -51,7 +51,7 @@ func (p *Proxy) proveForCaller(ctx context.Context, c *call, row ledger.Call) (l
 	case errors.Is(err, ledger.ErrUnavailable):
 		return row, ledgerDown()
 	case row.State == ledger.Unknown:
-		d := p.unknown(c)
+		d := outcomeUnknown()
 		// The longer the vendor leaves it open, the rarer it is asked: a fan-out in
 		// doubt must not use up what the vendor allows of reads.
 		d.retryAfter = min(backOff(row.Checks), maxRetryAfter)
@@ -63,8 +63,8 @@ func (p *Proxy) proveForCaller(ctx context.Context, c *call, row ledger.Call) (l
 // maxRetryAfter bounds what a caller in doubt is told to wait.
 const maxRetryAfter = 30 * time.Second
 
-// unknown answers a call whose outcome cannot be told yet.
-func (p *Proxy) unknown(_ *call) *denial {
+// outcomeUnknown answers a call whose outcome cannot be told yet.
+func outcomeUnknown() *denial {
 	d := deny(OutcomeUnknown,
 		"the vendor may have acted and its answer is not known; try again with the same idempotency key, never with a new one")
 	d.retryAfter = time.Second
@@ -72,7 +72,7 @@ func (p *Proxy) unknown(_ *call) *denial {
 }
 
 // unanswered is a call that is known to be settled while its answer is not kept.
-func (p *Proxy) unanswered(_ *call) *denial {
+func unanswered() *denial {
 	return deny(OutcomeUnknown, "this call is settled, but its answer is not stored; read it from the ledger by its call ID")
 }
 
@@ -87,7 +87,7 @@ func (p *Proxy) replay(c *call, row ledger.Call) (reply, *denial) {
 	answer, err := p.seal.openAnswer(row.ID, row.AnswerStatus, row.Answer)
 	if err != nil {
 		p.log.Error("stored answer unreadable", "call_id", row.ID, "error", err)
-		return reply{}, p.unanswered(c)
+		return reply{}, unanswered()
 	}
 	answer.set("Tollgate-Replayed", "true")
 	answer.set("Idempotent-Replayed", "true")

@@ -15,7 +15,7 @@ const firstCheck = 2 * time.Second
 // settle is the ninth step: the verdict is booked durably, and only then is the
 // caller answered.
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
-	answer := p.answerOf(c, j)
+	answer := answerOf(j)
 	r := p.resolution(c.row, j, answer, c.audit(ledger.ByCaller))
 	row, _, err := p.store.Resolve(ctx, r)
 	switch {
@@ -24,13 +24,13 @@ func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 		r.Outcome, r.Object, r.Reason, r.Answered = ledger.OutcomeUnknown, "", "object_taken", false
 		p.settleLater(r)
 		c.verdict, c.reason = string(ledger.Unknown), r.Reason
-		return p.unknown(c).reply()
+		return outcomeUnknown().reply()
 	case err != nil:
 		// The vendor acted and the store cannot say so: the verdict is kept until it can.
 		p.log.Error("verdict not stored yet", "call_id", c.callID, "error", err)
 		p.settleLater(r)
 		c.verdict, c.reason = string(ledger.Unknown), "not_stored"
-		return p.unknown(c).reply()
+		return outcomeUnknown().reply()
 	}
 	c.row, c.verdict, c.reason, c.object, c.amount = row, string(row.State), row.Reason, row.Object, row.Amount
 	return answer

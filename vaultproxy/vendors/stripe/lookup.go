@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// narrowMargin and wideMargin cover the difference between our clock and
-	// Stripe's. A list that is narrowed to one customer or object is short, and
-	// can go back further.
-	narrowMargin = time.Hour
-	wideMargin   = 24 * time.Hour
+	// accountMargin and filteredMargin cover the difference between our clock and
+	// Stripe's. A list of one customer or object is short, and can go back further
+	// than one of the whole account.
+	accountMargin  = time.Hour
+	filteredMargin = 24 * time.Hour
 	// maxPages bounds a look-up. One that needs more is not complete, and proves nothing.
 	maxPages = 20
 	pageSize = 100
@@ -73,10 +73,10 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 	if !ok {
 		return vendors.Finding{}, nil
 	}
-	query, margin := vendors.Params{}.With("limit", strconv.Itoa(pageSize)), narrowMargin
+	query, margin := vendors.Params{}.With("limit", strconv.Itoa(pageSize)), accountMargin
 	for _, filter := range filters {
 		if value, ok := sent.Get(filter); ok {
-			query, margin = query.With(filter, value), wideMargin
+			query, margin = query.With(filter, value), filteredMargin
 		}
 	}
 	query = query.With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-margin).Unix(), 10))
