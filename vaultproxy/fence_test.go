@@ -167,3 +167,56 @@ func TestL11_ACallIsNeverSentAgainOnceTheVendorMayHaveForgottenItsKey(t *testing
 		})
 	}
 }
+
+// lostOnce is a vendor that reads its first POST and closes the connection.
+func lostOnce(next http.Handler) http.Handler {
+	var lost atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && lost.CompareAndSwap(false, true) {
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A refusal of a resend is proof of that send alone. It must not put off the day
+// on which the first one counts as not done, or a caller that keeps asking would
+// keep its own call in doubt.
+func TestL6_ARefusedResendDoesNotPutTheFenceOff(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{upstream: lostOnce})
+	key := b.issue(money.Dollar)
+	const refused = "amount=100&currency=usd&customer=cus_1&payment_method=pm_missing_1&payment_method_types[]=card&confirm=true&off_session=true"
+	require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", refused).code())
+	var got httpAnswer
+	for range 20 { // every ten seconds, for longer than the fence
+		if got = b.post(key.VaultKey, intents, "item-1", refused); got.status != http.StatusBadGateway {
+			break
+		}
+		b.clock.advance(10 * time.Second)
+	}
+	require.Equal(t, http.StatusBadRequest, got.status, got.raw)
+	require.Equal(t, "released", b.call("item-1").State)
+}
+
+// Once nobody asks any more, the reconciler comes back as soon as the fence
+// allows an answer, however often the call was looked at before.
+func TestL6_TheReconcilerComesBackWhenTheFenceIsOver(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{upstream: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	key := b.issue(money.Dollar)
+	for range 20 {
+		require.Equal(t, "outcome_unknown", b.post(key.VaultKey, intents, "item-1", charge).code())
+		b.clock.advance(10 * time.Second)
+	}
+	b.clock.advance(pastFence)
+	require.NoError(t, b.proxy.Reconcile(t.Context()))
+	require.Equal(t, "released", b.call("item-1").State)
+}

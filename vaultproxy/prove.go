@@ -43,14 +43,14 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledg
 	switch {
 	case err != nil:
 		p.log.Warn("look-up failed", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+		return row, p.store.Unclaim(ctx, row.ID, p.lookAgain(row))
 	case finding.Found:
 		return p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
 	case finding.Absent && fenced:
 		return p.book(ctx, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
 	case finding.Absent && (by == ledger.ByReconciler || repeats(row)):
 		// Nobody asks for it, or asking again is of no use: wait for the fence.
-		return row, p.store.Unclaim(ctx, row.ID, min(backOff(row.Checks), p.fence()))
+		return row, p.store.Unclaim(ctx, row.ID, p.lookAgain(row))
 	}
 	return p.resend(ctx, u, row, s, audit)
 }
@@ -94,7 +94,7 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 		answer = vendorReply(j.result.answer)
 	}
 	r := p.resolution(row, j, answer, audit)
-	r.NextCheck = backOff(row.Checks)
+	r.NextCheck = p.lookAgain(row)
 	r.Audit.Status = 0 // nobody was answered by this
 	if row.Answered {
 		r.Answered, r.Answer = false, nil
@@ -119,6 +119,10 @@ func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
 }
 
 func (p *Proxy) fence() time.Duration { return sendWithin + p.timeout + fenceMargin }
+
+// lookAgain is when the reconciler comes back to a call that may soon be told
+// apart: once the fence is over at the latest, however often it was looked at.
+func (p *Proxy) lookAgain(row ledger.Call) time.Duration { return min(backOff(row.Checks), p.fence()) }
 
 // lease is longer than a look-up and a resend together can take: lookUp is bounded.
 func (p *Proxy) lease() time.Duration { return 4*p.timeout + 10*time.Second }

@@ -64,7 +64,8 @@ type Call struct {
 	Checks      int // proofs tried so far
 	CreatedAt   time.Time
 	FirstSentAt time.Time // first of the sends that are not proved without effect; zero if there is none
-	LastSentAt  time.Time
+	LastSentAt  time.Time // last of them, at first also of one that is yet to be proved
+	PriorSentAt time.Time // what LastSentAt was before the last resend: it stands again if that one is refused
 	FinalAt     time.Time // zero until final
 }
 

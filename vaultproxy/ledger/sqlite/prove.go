@@ -88,7 +88,8 @@ func (s *Store) Resend(ctx context.Context, callID string, window time.Duration)
 			decision = ledger.ErrClaimed // the lease is over: another may have begun to prove it
 			return nil
 		}
-		c.Sends, c.Unproven, c.LastSentAt = c.Sends+1, c.Unproven+1, b.now
+		c.Sends, c.Unproven = c.Sends+1, c.Unproven+1
+		c.PriorSentAt, c.LastSentAt = c.LastSentAt, b.now
 		out = c
 		return nil
 	})

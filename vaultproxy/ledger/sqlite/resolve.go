@@ -150,6 +150,7 @@ func apply(c ledger.Call, r ledger.Resolution) (ledger.Call, bool) {
 		switch {
 		case n.Unproven > 0:
 			n.State = ledger.Unknown
+			n.LastSentAt = c.PriorSentAt // what is still in doubt was sent before
 		case n.Object != "":
 			n.State = ledger.Committed // the hold was taken over with its object, which is still there
 		default:
@@ -245,7 +246,8 @@ func (b *batch) free(vendor, object, reason string) error {
 func (b *batch) store(from, n ledger.Call, books bool, nextCheck time.Duration) error {
 	finalAt := sql.NullInt64{Int64: toMicro(n.FinalAt), Valid: !n.FinalAt.IsZero()}
 	res, err := b.s.stmts.moveCall.ExecContext(b.ctx, string(n.State), n.Reason, int64(n.Hold), int64(n.Amount), n.Object,
-		books, n.Declined, n.Answered, n.AnswerStatus, n.Answer, n.Request, n.Unproven, n.Resend, n.Checks, toMicro(n.FirstSentAt), finalAt,
+		books, n.Declined, n.Answered, n.AnswerStatus, n.Answer, n.Request, n.Unproven, n.Resend, n.Checks, toMicro(n.FirstSentAt),
+		toMicro(n.LastSentAt), finalAt,
 		b.now.Add(nextCheck).UnixMicro(), n.ID, string(from.State), from.Sends, from.Unproven)
 	if err != nil {
 		return err

@@ -10,15 +10,15 @@ import (
 
 func scanCall(row scanner, sealed bool) (ledger.Call, error) {
 	var (
-		c                    ledger.Call
-		digest               []byte
-		created, first, last int64
-		final                sql.NullInt64
+		c                           ledger.Call
+		digest                      []byte
+		created, first, last, prior int64
+		final                       sql.NullInt64
 	)
 	into := []any{
 		&c.Seq, &c.ID, &digest, &c.State, &c.Reason, &c.KeyID, &c.Tenant, &c.Run, &c.Vendor, &c.Operation, &c.Method,
 		&c.Path, &c.IdempotencyKey, &c.Item, &c.WorkflowID, &c.Hold, &c.Amount, &c.Object, &c.Target, &c.Day, &c.Declined,
-		&c.Answered, &c.AnswerStatus, &c.Sends, &c.Unproven, &c.Resend, &c.Checks, &created, &first, &last, &final,
+		&c.Answered, &c.AnswerStatus, &c.Sends, &c.Unproven, &c.Resend, &c.Checks, &created, &first, &last, &prior, &final,
 	}
 	if sealed {
 		into = append(into, &c.Answer, &c.Request)
@@ -33,7 +33,8 @@ func scanCall(row scanner, sealed bool) (ledger.Call, error) {
 	if copy(c.Digest[:], digest) != len(c.Digest) {
 		return c, fmt.Errorf("call %s: its digest is cut short", c.ID)
 	}
-	c.CreatedAt, c.FirstSentAt, c.LastSentAt = fromMicro(created), fromMicro(first), fromMicro(last)
+	c.CreatedAt, c.FirstSentAt = fromMicro(created), fromMicro(first)
+	c.LastSentAt, c.PriorSentAt = fromMicro(last), fromMicro(prior)
 	if final.Valid {
 		c.FinalAt = fromMicro(final.Int64)
 	}

@@ -12,7 +12,7 @@ const keyColumns = `k.key_id, k.issue_id, k.generation, k.run_id, r.tenant, r.la
 const callColumns = `c.seq, c.call_id, c.digest, c.state, c.reason, c.key_id, r.tenant, r.label, c.vendor, c.operation,
 	c.method, c.path, c.idempotency_key, c.item, c.workflow_id, c.hold, c.amount, c.object, c.target, c.day, c.declined,
 	c.answered, c.answer_status, c.sends, c.unproven, c.resend, c.checks, c.created_at, c.first_sent_at,
-	c.last_sent_at, c.final_at`
+	c.last_sent_at, c.prior_sent_at, c.final_at`
 
 // callSealed are the two columns that lists leave out.
 const callSealed = `, c.answer, c.request`
@@ -53,18 +53,18 @@ func (st *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		// A call that had been refused without effect is dispatched anew, by whatever key asks now.
 		{&st.reopenCall, `UPDATE calls SET state = 'dispatched', reason = '', key_id = ?, item = ?, workflow_id = ?, hold = ?,
 			target = ?, object = '', books = 0, day = ?, declined = 0, request = ?, sends = sends + 1, unproven = 1, checks = 0,
-			first_sent_at = ?, last_sent_at = ?, final_at = NULL, next_check_at = 0, claimed_until = 0, epoch = ?
+			first_sent_at = ?, last_sent_at = ?, prior_sent_at = 0, final_at = NULL, next_check_at = 0, claimed_until = 0, epoch = ?
 			WHERE call_id = ? AND state = ? AND answered = 0 AND unproven = 0`},
 		// OR IGNORE: an object that is taken is a decision and must not fail the statement.
 		{&st.moveCall, `UPDATE OR IGNORE calls SET state = ?, reason = ?, hold = ?, amount = ?, object = ?, books = ?, declined = ?,
-			answered = ?, answer_status = ?, answer = ?, request = ?, unproven = ?, resend = ?, checks = ?, first_sent_at = ?, final_at = ?,
+			answered = ?, answer_status = ?, answer = ?, request = ?, unproven = ?, resend = ?, checks = ?, first_sent_at = ?, last_sent_at = ?, final_at = ?,
 			next_check_at = ?, claimed_until = 0
 			WHERE call_id = ? AND state = ? AND sends = ? AND unproven = ?`},
 		{&st.setBooking, `UPDATE calls SET object = ?, books = 1 WHERE call_id = ?`},
 		{&st.claim, `UPDATE calls SET claimed_until = ?, checks = checks + 1
 			WHERE call_id = ? AND state IN ('unknown', 'committed') AND claimed_until <= ?`},
 		{&st.unclaim, `UPDATE calls SET claimed_until = 0, next_check_at = ? WHERE call_id = ? AND state IN ('unknown', 'committed')`},
-		{&st.resend, `UPDATE calls SET sends = sends + 1, unproven = unproven + 1, last_sent_at = ?
+		{&st.resend, `UPDATE calls SET sends = sends + 1, unproven = unproven + 1, prior_sent_at = last_sent_at, last_sent_at = ?
 			WHERE call_id = ? AND state = 'unknown' AND claimed_until > ?`},
 	} {
 		stmt, err := conn.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // close closes them all

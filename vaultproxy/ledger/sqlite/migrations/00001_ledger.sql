@@ -84,6 +84,7 @@ CREATE TABLE calls (
     created_at      INTEGER NOT NULL,
     first_sent_at   INTEGER NOT NULL,
     last_sent_at    INTEGER NOT NULL,
+    prior_sent_at   INTEGER NOT NULL DEFAULT 0,
     final_at        INTEGER,
     next_check_at   INTEGER NOT NULL DEFAULT 0,
     claimed_until   INTEGER NOT NULL DEFAULT 0,
