@@ -15,6 +15,7 @@ import (
 // Whether it is still live is asked of the ledger each time.
 type grant struct {
 	keyID, tenant, run, vendor string
+	runNo                      int64
 	allow                      policy.Allowlist
 }
 
@@ -71,7 +72,7 @@ func (p *Proxy) authenticate(ctx context.Context, r *http.Request) (*grant, *den
 	if err != nil {
 		return nil, deny(EndpointNotAllowed, "this vault key's allowlist cannot be read")
 	}
-	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, vendor: k.Vendor, allow: allow}
+	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow}
 	p.grants.put(g)
 	return g, nil
 }

@@ -124,7 +124,7 @@ func (p *Proxy) execute(ctx context.Context, c *call) (reply, *denial) {
 	defer func() {
 		if !booked { // by a panic, which is caught further up
 			p.settleLater(ledger.Resolution{
-				CallID: c.row.ID, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
+				Seq: c.row.Seq, Outcome: ledger.OutcomeUnknown, Reason: "interrupted", Audit: c.audit(ledger.ByCaller),
 			})
 		}
 	}()

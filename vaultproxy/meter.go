@@ -41,7 +41,7 @@ func (v *view) Booking(ctx context.Context, object string) (vendors.Booking, boo
 		return vendors.Booking{}, false, err
 	}
 	return vendors.Booking{
-		CallID:    row.ID,
+		Seq:       row.Seq,
 		SameRun:   row.Run == v.c.grant.run && row.Tenant == v.c.grant.tenant,
 		Committed: row.State == ledger.Committed,
 		Hold:      row.Hold,

@@ -25,15 +25,15 @@ const (
 // does not find it sends again, under the same idempotency key and for a caller
 // who asks; or, once no earlier send can arrive any more, takes for not done.
 // The call it returns is as it stands afterwards.
-func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledger.Call, error) {
-	row, err := p.store.Claim(ctx, callID, p.lease())
+func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (ledger.Call, error) {
+	row, err := p.store.Claim(ctx, seq, p.lease())
 	if err != nil || row.State != ledger.Unknown {
 		return row, err
 	}
 	wire, err := p.seal.openWire(row.ID, row.Request)
 	if err != nil {
 		p.log.Error("unknown call cannot be proved", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
 	}
 	s := sentOf(row, wire)
 	// Asked before the look-up: what it did not find may have arrived after it looked.
@@ -43,14 +43,14 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, callID, by string) (ledg
 	switch {
 	case err != nil:
 		p.log.Warn("look-up failed", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.ID, p.lookAgain(row))
+		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(row))
 	case finding.Found:
 		return p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
 	case finding.Absent && fenced:
 		return p.book(ctx, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
 	case finding.Absent && (by == ledger.ByReconciler || repeats(row)):
 		// Nobody asks for it, or asking again is of no use: wait for the fence.
-		return row, p.store.Unclaim(ctx, row.ID, p.lookAgain(row))
+		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(row))
 	}
 	return p.resend(ctx, u, row, s, audit)
 }
@@ -74,12 +74,12 @@ func repeats(row ledger.Call) bool {
 // resend sends the very same bytes under the very same idempotency key: the
 // vendor answers with what the first send came to, or does it now.
 func (p *Proxy) resend(ctx context.Context, u *upstream, row ledger.Call, s vendors.Sent, audit ledger.AuditRow) (ledger.Call, error) {
-	recorded, err := p.store.Resend(ctx, row.ID, resendWindow)
+	recorded, err := p.store.Resend(ctx, row.Seq, resendWindow)
 	var no *ledger.Denial
 	switch {
 	case errors.As(err, &no), errors.Is(err, ledger.ErrWindowClosed):
 		// Revoked, expired or too old: it may only be looked up from now on.
-		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
 	case err != nil:
 		return row, err
 	}
@@ -102,7 +102,7 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 	moved, _, err := p.store.Resolve(ctx, r)
 	if errors.Is(err, ledger.ErrObjectTaken) {
 		p.log.Error("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
-		return row, p.store.Unclaim(ctx, row.ID, backOff(row.Checks))
+		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
 	}
 	if err != nil {
 		return row, err

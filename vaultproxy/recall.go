@@ -13,7 +13,9 @@ import (
 // full. Those gate new effects; who retries a charge that was made must not be
 // told that it was not.
 func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d *denial) {
-	row, err := p.store.Recall(ctx, c.callID)
+	row, err := p.store.Recall(ctx, ledger.CallKey{
+		RunNo: c.grant.runNo, Vendor: c.grant.vendor, IdempotencyKey: c.idempotencyKey,
+	})
 	if errors.Is(err, ledger.ErrNotFound) {
 		return reply{}, false, nil
 	}
@@ -44,7 +46,7 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 // proveForCaller tries to find out what became of an unknown call, now that
 // somebody asks.
 func (p *Proxy) proveForCaller(ctx context.Context, c *call, row ledger.Call) (ledger.Call, *denial) {
-	row, err := p.prove(ctx, c.upstream, row.ID, ledger.ByCaller)
+	row, err := p.prove(ctx, c.upstream, row.Seq, ledger.ByCaller)
 	switch {
 	case errors.Is(err, ledger.ErrClaimed):
 		return row, inFlight()

@@ -57,23 +57,23 @@ func (p *Proxy) reconcileOne(ctx context.Context, row ledger.Call) (err error) {
 	defer func() {
 		if recover() != nil { // one row that nobody can digest must not stop the proof of all others
 			p.log.Error("a proof broke off by a panic", "call_id", row.ID, "stack", string(debug.Stack()))
-			err = p.store.Unclaim(ctx, row.ID, backOff(row.Checks+5))
+			err = p.store.Unclaim(ctx, row.Seq, backOff(row.Checks+5))
 		}
 	}()
 	u := p.upstreams[row.Vendor]
 	if u == nil {
-		return p.store.Unclaim(ctx, row.ID, backOff(row.Checks+10))
+		return p.store.Unclaim(ctx, row.Seq, backOff(row.Checks+10))
 	}
 	if row.State == ledger.Unknown {
-		_, err := p.prove(ctx, u, row.ID, ledger.ByReconciler)
+		_, err := p.prove(ctx, u, row.Seq, ledger.ByReconciler)
 		return err
 	}
-	return p.follow(ctx, u, row.ID)
+	return p.follow(ctx, u, row.Seq)
 }
 
 // follow reads a committed call's object until it is final.
-func (p *Proxy) follow(ctx context.Context, u *upstream, callID string) error {
-	row, err := p.store.Claim(ctx, callID, p.lease())
+func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
+	row, err := p.store.Claim(ctx, seq, p.lease())
 	if err != nil || row.State != ledger.Committed {
 		return err
 	}
@@ -85,13 +85,13 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, callID string) error {
 	}
 	finding, err := u.vendor.Follow(ctx, sentOf(row, wire), row.Object, p.getter(u))
 	if err != nil {
-		return errors.Join(err, p.store.Unclaim(ctx, row.ID, again))
+		return errors.Join(err, p.store.Unclaim(ctx, row.Seq, again))
 	}
 	// A decline ends only a call that had tried: one that was refused merely holds
 	// its object, which others may still move.
 	open := finding.Verdict.Outcome == ledger.OutcomeCommitted || (finding.Verdict.Declined && !row.Answered)
 	if !finding.Found || open {
-		return p.store.Unclaim(ctx, row.ID, again)
+		return p.store.Unclaim(ctx, row.Seq, again)
 	}
 	_, err = p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, ledger.AuditRow{By: ledger.ByReconciler})
 	return err

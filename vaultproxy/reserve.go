@@ -20,7 +20,7 @@ func (p *Proxy) reserve(ctx context.Context, c *call) (again bool, _ *denial) {
 		return false, ledgerDown()
 	}
 	got, err := p.store.Reserve(ctx, ledger.Reservation{
-		CallID: c.callID, Digest: c.digest, KeyID: c.grant.keyID, Vendor: c.grant.vendor, Operation: c.quote.Operation,
+		CallID: c.callID, Digest: c.digest, KeyID: c.grant.keyID, RunNo: c.grant.runNo, Vendor: c.grant.vendor, Operation: c.quote.Operation,
 		Method: c.request.Method, Path: c.quote.Template, IdempotencyKey: c.idempotencyKey, Item: c.item,
 		WorkflowID: c.workflowID, Price: c.quote.Price, Target: c.quote.Target, TakeOver: c.quote.TakeOver, Request: sealed,
 	})

@@ -40,7 +40,7 @@ func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 // replay only if it is the call's final one.
 func (p *Proxy) resolution(seen ledger.Call, j judgement, answer reply, audit ledger.AuditRow) ledger.Resolution {
 	r := ledger.Resolution{
-		CallID: seen.ID, Seen: &seen, Outcome: j.Outcome, Amount: j.Amount, Reason: j.Reason, Object: j.Object, Declined: j.Declined,
+		Seq: seen.Seq, Seen: &seen, Outcome: j.Outcome, Amount: j.Amount, Reason: j.Reason, Object: j.Object, Declined: j.Declined,
 		Frees: j.Frees, NextCheck: firstCheck, Audit: audit,
 	}
 	r.Audit.Status = answer.status

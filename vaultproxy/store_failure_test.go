@@ -40,11 +40,11 @@ func (s *brokenStore) Key(ctx context.Context, id string) (ledger.Key, error) {
 	return s.Store.Key(ctx, id)
 }
 
-func (s *brokenStore) Recall(ctx context.Context, id string) (ledger.Call, error) {
+func (s *brokenStore) Recall(ctx context.Context, key ledger.CallKey) (ledger.Call, error) {
 	if s.recall.Load() {
 		return ledger.Call{}, ledger.ErrUnavailable
 	}
-	return s.Store.Recall(ctx, id)
+	return s.Store.Recall(ctx, key)
 }
 
 func (s *brokenStore) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reserved, error) {
@@ -61,8 +61,8 @@ func (s *brokenStore) Reserve(ctx context.Context, r ledger.Reservation) (ledger
 	return out, err
 }
 
-func (s *brokenStore) Resend(ctx context.Context, id string, window time.Duration) (ledger.Call, error) {
-	out, err := s.Store.Resend(ctx, id, window)
+func (s *brokenStore) Resend(ctx context.Context, seq int64, window time.Duration) (ledger.Call, error) {
+	out, err := s.Store.Resend(ctx, seq, window)
 	if s.slowCommit != nil {
 		s.slowCommit()
 	}

@@ -17,12 +17,13 @@ type withoutIdempotency struct {
 	attempts atomic.Int64
 }
 
-func (*withoutIdempotency) Recall(context.Context, string) (ledger.Call, error) {
+func (*withoutIdempotency) Recall(context.Context, ledger.CallKey) (ledger.Call, error) {
 	return ledger.Call{}, ledger.ErrNotFound
 }
 
 func (s *withoutIdempotency) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reserved, error) {
-	r.CallID += "_" + strconv.FormatInt(s.attempts.Add(1), 10)
+	attempt := "_" + strconv.FormatInt(s.attempts.Add(1), 10)
+	r.CallID, r.IdempotencyKey, r.RunNo = r.CallID+attempt, r.IdempotencyKey+attempt, 0
 	return s.Store.Reserve(ctx, r)
 }
 

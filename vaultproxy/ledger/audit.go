@@ -13,6 +13,7 @@ const (
 	VerdictRead     = "read"     // passed on at no cost
 	VerdictIssued   = "issued"
 	VerdictRevoked  = "revoked"
+	VerdictCapSet   = "cap_set"
 )
 
 // Who caused an audit row.
@@ -20,6 +21,7 @@ const (
 	ByCaller     = "caller"
 	ByReconciler = "reconciler"
 	ByAdmin      = "admin"
+	ByPerson     = "person"
 	ByRestart    = "restart"
 )
 
@@ -45,6 +47,8 @@ type AuditRow struct {
 	Amount         money.USD
 	Object         string
 	Duration       time.Duration
+	Who            string // the person who decided
+	Note           string // and why
 }
 
 // AuditFilter narrows Audit; zero fields do not.

@@ -25,9 +25,16 @@ const (
 // Final reports whether no further move is expected.
 func (s State) Final() bool { return s == Settled || s == Released }
 
+// CallKey is what makes a call one call: an idempotency key, at one vendor, in one run.
+type CallKey struct {
+	RunNo          int64
+	Vendor         string
+	IdempotencyKey string
+}
+
 // Call is one intended effect at a vendor.
 type Call struct {
-	Seq            int64 // order of reservation within the ledger
+	Seq            int64 // its number within the ledger, rising with the first reservation
 	ID             string
 	Digest         [32]byte // of the canonical request: the same idempotency key must bring the same one
 	State          State
@@ -46,7 +53,8 @@ type Call struct {
 	Amount         money.USD // booked; zero until settled
 	Object         string    // the vendor object whose amount this call holds or settled
 	Target         string    // the vendor object the request acts on; empty for a creation
-	Day            string    // UTC day of the reservation, such as 2026-11-23
+	ReservedAt     time.Time // when what it holds or booked was reserved
+	Day            string    // UTC day of that, such as 2026-11-23
 	Declined       bool      // the vendor refused the payment
 
 	// Answered: Answer may be returned to whoever asks again. A released call
@@ -74,6 +82,7 @@ type Reservation struct {
 	CallID         string
 	Digest         [32]byte
 	KeyID          string
+	RunNo          int64 // of the key, if the caller knows it: saves a look-up
 	Vendor         string
 	Operation      string
 	Method         string
@@ -84,10 +93,13 @@ type Reservation struct {
 	Price          money.USD
 	Target         string
 	// TakeOver names a committed call of the same run whose hold passes to this
-	// one in the same commit: confirming or capturing what is already held must
+	// one in the same commit, by its Seq: confirming or capturing what is already held must
 	// not hold it twice. If it is no longer committed: ErrBookingMoved.
-	TakeOver string
+	TakeOver int64 // Seq; zero for none
 	Request  []byte
+	// Wait is how long to wait for calls in flight that stand in the way; zero:
+	// not at all.
+	Wait time.Duration
 }
 
 // Reserved is a granted reservation.
@@ -120,7 +132,7 @@ const (
 // Resolution books an outcome. Each move happens once: on a call that is
 // already final it changes nothing and returns what stands.
 type Resolution struct {
-	CallID string
+	Seq int64
 	// Seen is the call as whoever judged it had it. An outcome that speaks of
 	// single sends (refused, no effect, unknown) counts only while the call has
 	// the same sends: told twice, or too late, it would take the hold of a send

@@ -50,6 +50,7 @@ type Key struct {
 	Generation int
 	Tenant     string
 	Run        string
+	RunNo      int64 // the run's number within the ledger
 	Vendor     string
 	Phase      string
 	AgentName  string
@@ -69,8 +70,9 @@ type KeyFilter struct {
 
 // Budget is an account with a cap. In micro-USD.
 type Budget struct {
-	Scope     string // "key" or "run"
-	Name      string // issue identity, or run label
+	Scope     string // "key", "run" or "tenant"
+	Name      string // issue identity, run label or tenant
+	Tenant    string // of a run
 	Window    string // "total", or a UTC day
 	Cap       money.USD
 	Settled   money.USD
@@ -91,7 +93,7 @@ func (b Budget) Remaining() money.USD {
 	return max(0, b.Cap-b.Settled-b.Held())
 }
 
-// Kind names the budget in denials: "key/day", "key/total" or "run/total".
+// Kind names the budget in denials: its scope, and "day" or "total".
 func (b Budget) Kind() string {
 	if b.Window == WindowTotal {
 		return b.Scope + "/total"
@@ -106,6 +108,49 @@ func (b Budget) ResetsAt() time.Time {
 		return time.Time{}
 	}
 	return day.AddDate(0, 0, 1)
+}
+
+// Scopes of budgets.
+const (
+	ScopeKey    = "key"
+	ScopeRun    = "run"
+	ScopeTenant = "tenant"
+)
+
+// BudgetFilter narrows Budgets; zero fields do not.
+type BudgetFilter struct {
+	Scope  string // ScopeRun or ScopeTenant; empty: both
+	Name   string
+	Tenant string // of a run
+	Limit  int
+}
+
+// Spans of a cap.
+const (
+	SpanDay   = "day" // each UTC day anew
+	SpanTotal = "total"
+)
+
+// CapChange is a cap as a person wants it from now on.
+type CapChange struct {
+	Scope  string // ScopeRun or ScopeTenant
+	Tenant string // of the run, or the tenant itself
+	Name   string // label of the run
+	Span   string // SpanDay or SpanTotal; a run has only the latter
+	Cap    money.USD
+	Who    string
+	Note   string
+}
+
+// Backlog is what has no final outcome.
+type Backlog struct {
+	Counts    Counts        // Settled and Released are left zero
+	OldestDue time.Duration // how long the oldest proof is overdue; zero if none is
+}
+
+// Pruned says what Prune removed.
+type Pruned struct {
+	Runs, Calls, AuditRows int
 }
 
 // Counts are calls by state.

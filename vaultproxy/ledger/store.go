@@ -35,14 +35,25 @@ type Store interface {
 	// CloseRun revokes every key of the run and lets no further one be issued.
 	// An empty tenant means the tenant that has no name. ErrNotFound.
 	CloseRun(ctx context.Context, tenant, run string) (Revocation, error)
+	// RevokeTenant revokes every live key of a tenant. Its runs stay open. ErrNotFound.
+	RevokeTenant(ctx context.Context, tenant string) (Revocation, error)
 
-	// Recall returns the call of that ID. ErrNotFound.
-	Recall(ctx context.Context, callID string) (Call, error)
+	// Budgets lists the budgets of runs and tenants, those in use last first.
+	Budgets(context.Context, BudgetFilter) ([]Budget, error)
+	// SetCap changes the cap of a run, or sets one of a tenant. A cap below what
+	// is used already takes effect for everything that comes. ErrNotFound.
+	SetCap(context.Context, CapChange) (Budget, error)
+
+	// Recall returns the call that an idempotency key stands for. ErrNotFound.
+	Recall(context.Context, CallKey) (Call, error)
+	// Find returns a call by its ID. It is quick for calls in doubt. ErrNotFound.
+	Find(ctx context.Context, callID string) (Call, error)
 	// Booking returns the call that holds or settled a vendor object. ErrNotFound.
 	Booking(ctx context.Context, vendor, object string) (Call, error)
 	// Reserve holds the price on every budget of the key and records the first
-	// send, or a new send of a call that had been refused without effect.
-	// *Denial, *Exists, ErrBookingMoved.
+	// send, or a new send of a call that had been refused without effect. Where
+	// only calls in flight stand in the way it waits for them, as long as the
+	// reservation allows, first come first served. *Denial, *Exists, ErrBookingMoved.
 	Reserve(context.Context, Reservation) (Reserved, error)
 	// Resolve books an outcome. The bool tells whether it moved the call.
 	// ErrNotFound, ErrObjectTaken.
@@ -50,16 +61,19 @@ type Store interface {
 
 	// Claim takes the sole right to prove an unknown or committed call for the
 	// length of the lease. ErrClaimed, ErrNotFound.
-	Claim(ctx context.Context, callID string, lease time.Duration) (Call, error)
+	Claim(ctx context.Context, seq int64, lease time.Duration) (Call, error)
 	// Unclaim gives the right back and sets when to look again.
-	Unclaim(ctx context.Context, callID string, next time.Duration) error
+	Unclaim(ctx context.Context, seq int64, next time.Duration) error
 	// Resend records one more send of a claimed unknown call. It needs a live
 	// key, an open run, and less than the window since the first send. *Denial,
 	// *Exists if it is no longer unknown, ErrWindowClosed, ErrNotFound, ErrClaimed
 	// if the lease is over.
-	Resend(ctx context.Context, callID string, window time.Duration) (Call, error)
+	Resend(ctx context.Context, seq int64, window time.Duration) (Call, error)
 	// Due lists unknown and committed calls whose next check has come, oldest first.
 	Due(ctx context.Context, limit int) ([]Call, error)
+	// Lead reports whether this process may reconcile for the length of the
+	// lease. Among those that share a ledger it is one at a time.
+	Lead(ctx context.Context, lease time.Duration) (bool, error)
 
 	// Record appends an audit row that belongs to no move.
 	Record(context.Context, AuditRow) error
@@ -72,6 +86,12 @@ type Store interface {
 	// Verify recomputes every budget from its calls. It returns a line for each
 	// difference, none if the ledger is sound.
 	Verify(context.Context) ([]string, error)
+	// Backlog counts calls that have no final outcome, over all runs.
+	Backlog(context.Context) (Backlog, error)
+	// Prune closes the runs in which nothing was reserved since a time and no key
+	// lives, and removes their final calls and audit rows. What is in doubt stays;
+	// so do the run itself, its budget and its totals for each day.
+	Prune(ctx context.Context, before time.Time) (Pruned, error)
 
 	// Now is the store's clock, the only one that counts.
 	Now(context.Context) (time.Time, error)
@@ -122,7 +142,7 @@ const BudgetPerCall = "per_call"
 // Denial is a refused reservation. Nothing was written.
 type Denial struct {
 	Reason   DenialReason
-	Kind     string // which budget: "key/day", "key/total", "run/total", "per_call"
+	Kind     string // which budget: "key/day", "key/total", "run/total", "tenant/day", "tenant/total", "per_call"
 	Price    money.USD
 	Budget   Budget // as it stood; for per_call only Cap
 	ResetsAt time.Time

@@ -80,7 +80,7 @@ type Getter interface {
 
 // Booking is a call that holds an object's amount.
 type Booking struct {
-	CallID    string
+	Seq       int64
 	SameRun   bool // as the caller's
 	Committed bool // held, and free to be taken over
 	Hold      money.USD
@@ -93,7 +93,7 @@ type Quote struct {
 	Template  string  // of the path, such as /v1/payment_intents/{id}/capture
 	Price     money.USD
 	Target    string // vendor object that it acts on, empty for a creation
-	TakeOver  string // call whose committed hold passes to this one
+	TakeOver  int64  // call whose committed hold passes to this one; zero for none
 }
 
 // Stamp is what a creation carries so that it can be found by it.

@@ -36,7 +36,7 @@ func auditMoves(b *bundle) {
 	b.outcome("c", ledger.OutcomeUnknown)
 	b.clock.Advance(time.Second)
 	b.resolve(ledger.Resolution{
-		CallID: "c", Outcome: ledger.OutcomeSettled, Amount: dollars(4), Reason: "succeeded", Object: "ch_1",
+		Seq: b.seq("c"), Outcome: ledger.OutcomeSettled, Amount: dollars(4), Reason: "succeeded", Object: "ch_1",
 		Audit: ledger.AuditRow{By: ledger.ByReconciler, Status: 200, Duration: 70 * time.Millisecond},
 	})
 	_, err := b.store.RevokeKey(b.ctx, k.ID)
@@ -64,7 +64,7 @@ func auditNoMove(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "c", ledger.Settled, dollars(5))
 	before := len(b.audit(ledger.AuditFilter{}))
-	_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{CallID: "c", Outcome: ledger.OutcomeReleased})
+	_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq("c"), Outcome: ledger.OutcomeReleased})
 	require.NoError(b.t, err)
 	require.False(b.t, moved)
 	b.exists(ask(k, "c", dollars(5)))

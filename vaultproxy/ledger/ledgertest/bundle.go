@@ -138,9 +138,9 @@ func ask(k ledger.Key, callID string, price money.USD) ledger.Reservation {
 }
 
 // capture is a reservation that takes over what another call holds on an object.
-func capture(k ledger.Key, callID, from, object string, price money.USD) ledger.Reservation {
+func (b *bundle) capture(k ledger.Key, callID, from, object string, price money.USD) ledger.Reservation {
 	r := ask(k, callID, price)
-	r.Operation, r.Target, r.TakeOver = "capture", object, from
+	r.Operation, r.Target, r.TakeOver = "capture", object, b.seq(from)
 	return r
 }
 
@@ -180,7 +180,7 @@ func (b *bundle) resolve(r ledger.Resolution) ledger.Call {
 func (b *bundle) settle(callID string, amount money.USD) ledger.Call {
 	b.t.Helper()
 	return b.resolve(ledger.Resolution{
-		CallID: callID, Outcome: ledger.OutcomeSettled, Amount: amount, Reason: "succeeded",
+		Seq: b.seq(callID), Outcome: ledger.OutcomeSettled, Amount: amount, Reason: "succeeded",
 		Answered: true, AnswerStatus: 200, Answer: []byte("sealed answer"),
 	})
 }
@@ -189,31 +189,48 @@ func (b *bundle) settle(callID string, amount money.USD) ledger.Call {
 func (b *bundle) commit(callID, object string) ledger.Call {
 	b.t.Helper()
 	return b.resolve(ledger.Resolution{
-		CallID: callID, Outcome: ledger.OutcomeCommitted, Reason: "requires_capture", Object: object,
+		Seq: b.seq(callID), Outcome: ledger.OutcomeCommitted, Reason: "requires_capture", Object: object,
 		Answered: true, AnswerStatus: 200, Answer: []byte("sealed answer"),
 	})
 }
 
 func (b *bundle) outcome(callID string, o ledger.Outcome) ledger.Call {
 	b.t.Helper()
-	return b.resolve(ledger.Resolution{CallID: callID, Outcome: o, Reason: "because"})
+	return b.resolve(ledger.Resolution{Seq: b.seq(callID), Outcome: o, Reason: "because"})
 }
 
 // claimAndResend records one more send of an unknown call.
 func (b *bundle) claimAndResend(callID string) ledger.Call {
 	b.t.Helper()
-	_, err := b.store.Claim(b.ctx, callID, time.Minute)
+	_, err := b.store.Claim(b.ctx, b.seq(callID), time.Minute)
 	require.NoError(b.t, err)
-	c, err := b.store.Resend(b.ctx, callID, 23*time.Hour)
+	c, err := b.store.Resend(b.ctx, b.seq(callID), 23*time.Hour)
 	require.NoError(b.t, err)
 	return c
 }
 
+// recall reads a call by its ID, and makes sure that its key leads to the same one.
 func (b *bundle) recall(callID string) ledger.Call {
 	b.t.Helper()
-	c, err := b.store.Recall(b.ctx, callID)
+	found, err := b.store.Find(b.ctx, callID)
 	require.NoError(b.t, err)
+	k, err := b.store.Key(b.ctx, found.KeyID)
+	require.NoError(b.t, err)
+	c, err := b.store.Recall(b.ctx, ledger.CallKey{RunNo: k.RunNo, Vendor: found.Vendor, IdempotencyKey: found.IdempotencyKey})
+	require.NoError(b.t, err)
+	require.Equal(b.t, found, c)
 	return c
+}
+
+// seq is the number of a call; one that is nobody's if there is none.
+func (b *bundle) seq(callID string) int64 {
+	b.t.Helper()
+	c, err := b.store.Find(b.ctx, callID)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return -1
+	}
+	require.NoError(b.t, err)
+	return c.Seq
 }
 
 // budget is one of the budgets that a key draws on today, such as "key/day".

@@ -61,7 +61,7 @@ func crowdCap(b *bundle) {
 
 	for _, err := range inParallel(len(admitted), func(i int) error {
 		_, _, err := b.store.Resolve(b.ctx, ledger.Resolution{
-			CallID: admitted[i], Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_" + admitted[i],
+			Seq: b.seq(admitted[i]), Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_" + admitted[i],
 		})
 		return err
 	}) {
@@ -102,7 +102,7 @@ func crowdOutcomes(b *bundle) {
 	b.reserve(ask(k, "c", dollars(50)))
 	var moves atomic.Int32
 	for _, err := range inParallel(100, func(i int) error {
-		r := ledger.Resolution{CallID: "c", Outcome: ledger.OutcomeSettled, Amount: dollars(int64(i % 50))}
+		r := ledger.Resolution{Seq: b.seq("c"), Outcome: ledger.OutcomeSettled, Amount: dollars(int64(i % 50))}
 		if i%2 == 0 {
 			r.Outcome = ledger.OutcomeReleased
 		}
@@ -149,7 +149,7 @@ func crowdClaims(b *bundle) {
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
 	got := 0
 	for _, err := range inParallel(100, func(int) error {
-		_, err := b.store.Claim(b.ctx, "c", 1e9)
+		_, err := b.store.Claim(b.ctx, b.seq("c"), 1e9)
 		return err
 	}) {
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,12 @@ type history struct {
 	model    *model
 	minted   int
 	reserved int
+}
+
+func (h *history) seq(callID string) int64 {
+	c, err := h.store.Find(h.ctx, callID)
+	require.NoError(h, err)
+	return c.Seq
 }
 
 func (h *history) start() {
@@ -184,50 +191,53 @@ func (h *history) call(rt *rapid.T) *modelCall {
 	return rapid.SampledFrom(h.model.calls).Draw(rt, "call")
 }
 
-func (h *history) request(rt *rapid.T, k *modelKey, callID string) ledger.Reservation {
+// request asks under an idempotency key, which is another call in every run.
+func (h *history) request(rt *rapid.T, k *modelKey, key string) ledger.Reservation {
 	return ledger.Reservation{
-		CallID: callID, Digest: sha256.Sum256([]byte(callID)), KeyID: k.id, Vendor: vendorName,
+		CallID: k.spec.Run + "/" + key, Digest: sha256.Sum256([]byte(key)), KeyID: k.id, Vendor: vendorName, IdempotencyKey: key,
 		Price: drawUSD(rt, 30, "price"), Request: []byte("sealed"),
 	}
 }
 
-func (h *history) nextID() string {
+func (h *history) nextKey() string {
 	h.reserved++
 	return numbered("call", h.reserved)
 }
 
 func (h *history) reserve(rt *rapid.T) {
 	k := h.key(rt)
-	h.send(rt, k, h.request(rt, k, h.nextID()))
+	h.send(rt, k, h.request(rt, k, h.nextKey()), nil)
 }
 
 // repeat asks under a call ID that is there, by any key, with the same request or another.
 func (h *history) repeat(rt *rapid.T) {
 	c, k := h.call(rt), h.key(rt)
-	r := h.request(rt, k, c.id)
+	_, key, _ := strings.Cut(c.id, "/")
+	r := h.request(rt, k, key)
+	var from *modelCall
 	if rapid.IntRange(0, 3).Draw(rt, "other request") == 0 {
 		r.Digest[0]++
 	}
 	if rapid.Bool().Draw(rt, "take its own hold over") && c.object != "" {
-		r.TakeOver, r.Target = c.id, c.object
+		r.TakeOver, r.Target, from = h.seq(c.id), c.object, c
 	}
-	h.send(rt, k, r)
+	h.send(rt, k, r, from)
 }
 
 func (h *history) takeOver(rt *rapid.T) {
 	from, k := h.call(rt), h.key(rt)
-	r := h.request(rt, k, h.nextID())
-	r.TakeOver, r.Target = from.id, from.object
+	r := h.request(rt, k, h.nextKey())
+	r.TakeOver, r.Target = h.seq(from.id), from.object
 	if rapid.IntRange(0, 9).Draw(rt, "wrong object") == 0 {
 		r.Target = "obj_wrong"
 	}
-	h.send(rt, k, r)
+	h.send(rt, k, r, from)
 }
 
 // send reserves on both and compares the decisions.
-func (h *history) send(rt *rapid.T, k *modelKey, r ledger.Reservation) {
+func (h *history) send(rt *rapid.T, k *modelKey, r ledger.Reservation, from *modelCall) {
 	out, err := h.store.Reserve(h.ctx, r)
-	want := h.model.reserve(k, r, h.clock.Now())
+	want := h.model.reserve(k, r, from, h.clock.Now())
 	var (
 		got    answer
 		denial *ledger.Denial
@@ -251,7 +261,7 @@ func (h *history) send(rt *rapid.T, k *modelKey, r ledger.Reservation) {
 func (h *history) resolve(rt *rapid.T, outcome ledger.Outcome) {
 	c := h.call(rt)
 	r := ledger.Resolution{
-		CallID: c.id, Outcome: outcome, Amount: drawUSD(rt, 40, "amount"), Answered: rapid.Bool().Draw(rt, "answered"),
+		Seq: h.seq(c.id), Outcome: outcome, Amount: drawUSD(rt, 40, "amount"), Answered: rapid.Bool().Draw(rt, "answered"),
 	}
 	objects := []string{"", "", "obj_1", "obj_2", "obj_3"}
 	r.Object = rapid.SampledFrom(objects).Draw(rt, "object")
@@ -273,7 +283,7 @@ func (h *history) resolve(rt *rapid.T, outcome ledger.Outcome) {
 func (h *history) resend(rt *rapid.T) {
 	c := h.call(rt)
 	now := h.clock.Now()
-	_, err := h.store.Claim(h.ctx, c.id, time.Hour)
+	_, err := h.store.Claim(h.ctx, h.seq(c.id), time.Hour)
 	if (c.state != ledger.Unknown && c.state != ledger.Committed) || now.Before(c.claimedUntil) {
 		require.ErrorIs(rt, err, ledger.ErrClaimed)
 		return
@@ -284,7 +294,7 @@ func (h *history) resend(rt *rapid.T) {
 		return
 	}
 	k := h.model.keys[c.issue]
-	_, err = h.store.Resend(h.ctx, c.id, 1000*time.Hour)
+	_, err = h.store.Resend(h.ctx, h.seq(c.id), 1000*time.Hour)
 	if k.revoked || h.model.runs[c.run].closed || k.id != c.keyID || !now.Before(k.expires) {
 		var d *ledger.Denial
 		require.ErrorAs(rt, err, &d)

@@ -147,7 +147,9 @@ func issueKeeps(b *bundle) {
 	want := ledger.Key{
 		ID: s.KeyID, IssueID: s.IssueID, Generation: 1, Tenant: s.Tenant, Run: s.Run, Vendor: s.Vendor, Phase: s.Phase,
 		AgentName: s.AgentName, Terms: s.Terms, IssuedAt: b.clock.Now(), ExpiresAt: b.clock.Now().Add(time.Hour),
+		RunNo: k.RunNo,
 	}
+	require.NotZero(b.t, k.RunNo)
 	require.Equal(b.t, want, k)
 	read, err := b.store.Key(b.ctx, k.ID)
 	require.NoError(b.t, err)

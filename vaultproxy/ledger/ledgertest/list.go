@@ -92,7 +92,7 @@ func listReport(b *bundle) {
 	b.callIn(k, "in flight", ledger.Dispatched, dollars(3))
 	b.callIn(texts, "text", ledger.Settled, dollars(1))
 	b.reserve(ask(k, "declined", dollars(5)))
-	b.resolve(ledger.Resolution{CallID: "declined", Outcome: ledger.OutcomeReleased, Declined: true, Answered: true})
+	b.resolve(ledger.Resolution{Seq: b.seq("declined"), Outcome: ledger.OutcomeReleased, Declined: true, Answered: true})
 	b.callIn(k, "in doubt", ledger.Unknown, dollars(4))
 	b.clock.Advance(time.Minute)
 	b.claimAndResend("in doubt")
@@ -126,7 +126,7 @@ func listReport(b *bundle) {
 }
 
 func listNotFound(b *bundle) {
-	_, err := b.store.Recall(b.ctx, "nobody's")
+	_, err := b.store.Find(b.ctx, "nobody's")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 	_, err = b.store.Booking(b.ctx, vendorName, "nothing")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)

@@ -118,9 +118,10 @@ type answer struct {
 }
 
 // reserve says what a reservation must come to, and books it if it is granted.
-func (m *model) reserve(k *modelKey, r ledger.Reservation, now time.Time) answer {
+// From is the call whose hold it asks for.
+func (m *model) reserve(k *modelKey, r ledger.Reservation, from *modelCall, now time.Time) answer {
 	old := m.call(r.CallID)
-	if old != nil && !old.reopensFor(r) {
+	if old != nil && !old.reopensFor(r, from) {
 		return answer{exists: true}
 	}
 	switch {
@@ -128,14 +129,10 @@ func (m *model) reserve(k *modelKey, r ledger.Reservation, now time.Time) answer
 		return answer{denial: ledger.KeyRevoked}
 	case !now.Before(k.expires):
 		return answer{denial: ledger.KeyExpired}
-	case old != nil && old.run != k.spec.Run:
-		return answer{exists: true}
 	}
 	hold := r.Price
-	var from *modelCall
-	if r.TakeOver != "" {
-		from = m.call(r.TakeOver)
-		if from == nil || from.state != ledger.Committed || from.object != r.Target || from.run != k.spec.Run {
+	if from != nil {
+		if from.state != ledger.Committed || from.object != r.Target || from.run != k.spec.Run {
 			return answer{err: ledger.ErrBookingMoved}
 		}
 		hold = max(hold, from.hold)
@@ -161,11 +158,11 @@ func (m *model) reserve(k *modelKey, r ledger.Reservation, now time.Time) answer
 	return answer{}
 }
 
-func (c *modelCall) reopensFor(r ledger.Reservation) bool {
+func (c *modelCall) reopensFor(r ledger.Reservation, from *modelCall) bool {
 	if !c.retriable || c.digest != r.Digest || c.answered {
 		return false
 	}
-	return c.state == ledger.Released || (c.state == ledger.Committed && r.TakeOver == c.id)
+	return c.state == ledger.Released || (c.state == ledger.Committed && from == c)
 }
 
 // refuses works through the caps with nothing but sums.

@@ -24,7 +24,7 @@ func moveAnswer(b *bundle) {
 	require.False(b.t, b.recall("c").Answered)
 	b.commit("c", "pi_1")
 	// What follows the object later has no answer for the caller: the first stays.
-	b.resolve(ledger.Resolution{CallID: "c", Outcome: ledger.OutcomeSettled, Amount: dollars(5)})
+	b.resolve(ledger.Resolution{Seq: b.seq("c"), Outcome: ledger.OutcomeSettled, Amount: dollars(5)})
 	c := b.recall("c")
 	require.True(b.t, c.Answered)
 	require.Equal(b.t, 200, c.AnswerStatus)
@@ -58,7 +58,7 @@ func moveDeclined(b *bundle) {
 		ledger.OutcomeReleased: true, ledger.OutcomeSettled: false, ledger.OutcomeCommitted: false, ledger.OutcomeUnknown: false,
 	} {
 		b.reserve(ask(k, string(outcome), dollars(1)))
-		c := b.resolve(ledger.Resolution{CallID: string(outcome), Outcome: outcome, Declined: true})
+		c := b.resolve(ledger.Resolution{Seq: b.seq(string(outcome)), Outcome: outcome, Declined: true})
 		require.Equal(b.t, want, c.Declined, outcome)
 	}
 }
@@ -67,7 +67,7 @@ func moveFrees(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(60))
 	b.reserve(ask(k, "cancel", 0))
-	b.resolve(ledger.Resolution{CallID: "cancel", Outcome: ledger.OutcomeSettled, Reason: "canceled", Frees: "obj_create"})
+	b.resolve(ledger.Resolution{Seq: b.seq("cancel"), Outcome: ledger.OutcomeSettled, Reason: "canceled", Frees: "obj_create"})
 	c := b.recall("create")
 	require.Equal(b.t, ledger.Released, c.State)
 	require.Equal(b.t, "canceled", c.Reason)
@@ -80,10 +80,10 @@ func moveFreesOnlyCommitted(b *bundle) {
 	b.callIn(k, "create", ledger.Committed, dollars(60))
 	b.settle("create", dollars(60))
 	b.callIn(k, "other", ledger.Committed, dollars(10))
-	b.reserve(capture(k, "capture", "other", "obj_other", dollars(10)))
+	b.reserve(b.capture(k, "capture", "other", "obj_other", dollars(10)))
 	b.reserve(ask(k, "cancel", 0))
 	for _, object := range []string{"obj_create", "obj_other", "obj_nobody"} {
-		_, _, err := b.store.Resolve(b.ctx, ledger.Resolution{CallID: "cancel", Outcome: ledger.OutcomeSettled, Frees: object})
+		_, _, err := b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq("cancel"), Outcome: ledger.OutcomeSettled, Frees: object})
 		require.NoError(b.t, err)
 	}
 	b.holds(k, "key/total", counters{settled: dollars(60), inFlight: dollars(10)})

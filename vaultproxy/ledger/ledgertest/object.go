@@ -21,11 +21,11 @@ func objectTaken(b *bundle) {
 	for _, outcome := range []ledger.Outcome{ledger.OutcomeSettled, ledger.OutcomeCommitted, ledger.OutcomeUnknown} {
 		first, second := "first "+string(outcome), "second "+string(outcome)
 		b.reserve(ask(k, first, dollars(1)))
-		b.resolve(ledger.Resolution{CallID: first, Outcome: outcome, Amount: dollars(1), Object: "ch_" + string(outcome)})
+		b.resolve(ledger.Resolution{Seq: b.seq(first), Outcome: outcome, Amount: dollars(1), Object: "ch_" + string(outcome)})
 		b.reserve(ask(k, second, dollars(1)))
 		before := b.recall(second)
 		_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{
-			CallID: second, Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_" + string(outcome),
+			Seq: b.seq(second), Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_" + string(outcome),
 		})
 		require.ErrorIs(b.t, err, ledger.ErrObjectTaken)
 		require.False(b.t, undecided(err))
@@ -42,7 +42,7 @@ func objectGivenUp(b *bundle) {
 	b.callIn(k, "first", ledger.Committed, dollars(1))
 	b.outcome("first", ledger.OutcomeReleased)
 	b.reserve(ask(k, "second", dollars(1)))
-	b.resolve(ledger.Resolution{CallID: "second", Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "obj_first"})
+	b.resolve(ledger.Resolution{Seq: b.seq("second"), Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "obj_first"})
 	holder, err := b.store.Booking(b.ctx, vendorName, "obj_first")
 	require.NoError(b.t, err)
 	require.Equal(b.t, "second", holder.ID)
@@ -53,7 +53,7 @@ func objectVendors(b *bundle) {
 	other := b.issue(func(s *ledger.KeySpec) { s.KeyID, s.IssueID, s.Vendor = "key_2", "issue_2", "twilio" })
 	for id, key := range map[string]ledger.Key{"a": k, "b": other} {
 		b.reserve(ask(key, id, dollars(1)))
-		b.resolve(ledger.Resolution{CallID: id, Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "same"})
+		b.resolve(ledger.Resolution{Seq: b.seq(id), Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "same"})
 	}
 	holder, err := b.store.Booking(b.ctx, "twilio", "same")
 	require.NoError(b.t, err)
@@ -63,7 +63,7 @@ func objectVendors(b *bundle) {
 func objectRefused(b *bundle) {
 	k := b.issue(nil)
 	b.reserve(ask(k, "c", dollars(1)))
-	c := b.resolve(ledger.Resolution{CallID: "c", Outcome: ledger.OutcomeRefused, Object: "pi_named_in_an_error"})
+	c := b.resolve(ledger.Resolution{Seq: b.seq("c"), Outcome: ledger.OutcomeRefused, Object: "pi_named_in_an_error"})
 	require.Equal(b.t, ledger.Released, c.State, "it held no object before, and a refusal makes none")
 	b.reserve(ask(k, "c", dollars(1)))
 }
@@ -71,13 +71,13 @@ func objectRefused(b *bundle) {
 func objectSpoilsNothing(b *bundle) {
 	k := b.issue(nil)
 	b.reserve(ask(k, "holder", dollars(1)))
-	b.resolve(ledger.Resolution{CallID: "holder", Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_1"})
+	b.resolve(ledger.Resolution{Seq: b.seq("holder"), Outcome: ledger.OutcomeSettled, Amount: dollars(1), Object: "ch_1"})
 	const n = 32
 	for i := range n {
 		b.reserve(ask(k, numbered("c", i), dollars(1)))
 	}
 	errs := inParallel(n, func(i int) error {
-		r := ledger.Resolution{CallID: numbered("c", i), Outcome: ledger.OutcomeSettled, Amount: dollars(1)}
+		r := ledger.Resolution{Seq: b.seq(numbered("c", i)), Outcome: ledger.OutcomeSettled, Amount: dollars(1)}
 		if i == 7 {
 			r.Object = "ch_1"
 		}

@@ -57,14 +57,14 @@ func overrunPromise(b *bundle) {
 	k := b.capped(ledger.Terms{TotalCap: limit(10)})
 	b.reserve(ask(k, "c", dollars(10)))
 	c := b.resolve(ledger.Resolution{
-		CallID: "c", Outcome: ledger.OutcomeCommitted, Amount: dollars(12), Object: "pi_1", Reason: "processing",
+		Seq: b.seq("c"), Outcome: ledger.OutcomeCommitted, Amount: dollars(12), Object: "pi_1", Reason: "processing",
 	})
 	require.Equal(b.t, dollars(12), c.Hold)
 	require.Equal(b.t, "overrun:processing", c.Reason)
 	b.holds(k, "key/total", counters{committed: dollars(12)})
 	require.Equal(b.t, dollars(2), b.budget(k, "key/total").Overrun)
 
-	c = b.resolve(ledger.Resolution{CallID: "c", Outcome: ledger.OutcomeCommitted, Amount: dollars(1)})
+	c = b.resolve(ledger.Resolution{Seq: b.seq("c"), Outcome: ledger.OutcomeCommitted, Amount: dollars(1)})
 	require.Equal(b.t, dollars(12), c.Hold, "what was promised falls only when it is final")
 	b.settle("c", dollars(9))
 	b.holds(k, "key/total", counters{settled: dollars(9)})

@@ -27,21 +27,21 @@ func proofTests() []test {
 func proofClaims(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
-	c, err := b.store.Claim(b.ctx, "c", time.Minute)
+	c, err := b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
 	require.Equal(b.t, 1, c.Checks)
 	require.Equal(b.t, []byte("sealed request"), c.Request)
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.ErrorIs(b.t, err, ledger.ErrClaimed)
 	b.clock.Advance(time.Minute - time.Microsecond)
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.ErrorIs(b.t, err, ledger.ErrClaimed)
 	b.clock.Advance(time.Microsecond)
-	c, err = b.store.Claim(b.ctx, "c", time.Minute)
+	c, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err, "the lease is over")
 	require.Equal(b.t, 2, c.Checks)
-	require.NoError(b.t, b.store.Unclaim(b.ctx, "c", 0))
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	require.NoError(b.t, b.store.Unclaim(b.ctx, b.seq("c"), 0))
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
 }
 
@@ -52,22 +52,22 @@ func proofClaimable(b *bundle) {
 		ledger.Unknown: nil, ledger.Committed: nil,
 	} {
 		b.callIn(k, string(state), state, dollars(1))
-		_, err := b.store.Claim(b.ctx, string(state), time.Minute)
+		_, err := b.store.Claim(b.ctx, b.seq(string(state)), time.Minute)
 		require.ErrorIs(b.t, err, want, state)
 	}
-	_, err := b.store.Claim(b.ctx, "nobody's", time.Minute)
+	_, err := b.store.Claim(b.ctx, b.seq("nobody's"), time.Minute)
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 }
 
 func proofResendClaim(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
-	_, err := b.store.Resend(b.ctx, "c", time.Hour)
+	_, err := b.store.Resend(b.ctx, b.seq("c"), time.Hour)
 	require.ErrorIs(b.t, err, ledger.ErrClaimed)
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
 	b.clock.Advance(time.Minute)
-	_, err = b.store.Resend(b.ctx, "c", time.Hour)
+	_, err = b.store.Resend(b.ctx, b.seq("c"), time.Hour)
 	require.ErrorIs(b.t, err, ledger.ErrClaimed, "another may have begun to prove it")
 	require.Equal(b.t, 1, b.recall("c").Sends)
 }
@@ -85,9 +85,9 @@ func proofResendKey(b *bundle) {
 		k := b.issue(func(s *ledger.KeySpec) { s.KeyID, s.IssueID, s.Run = "key "+name, name, name })
 		b.callIn(k, name, ledger.Unknown, dollars(1))
 		c.end(k)
-		_, err := b.store.Claim(b.ctx, name, time.Minute)
+		_, err := b.store.Claim(b.ctx, b.seq(name), time.Minute)
 		require.NoError(b.t, err, "looking up stays allowed: %s", name)
-		_, err = b.store.Resend(b.ctx, name, 23*time.Hour)
+		_, err = b.store.Resend(b.ctx, b.seq(name), 23*time.Hour)
 		var d *ledger.Denial
 		require.ErrorAs(b.t, err, &d, name)
 		require.Equal(b.t, c.want, d.Reason, name)
@@ -100,22 +100,22 @@ func proofResendWindow(b *bundle) {
 	const window = 23 * time.Hour
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
 	b.clock.Advance(window - time.Microsecond)
-	_, err := b.store.Claim(b.ctx, "c", time.Minute)
+	_, err := b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
-	c, err := b.store.Resend(b.ctx, "c", window)
+	c, err := b.store.Resend(b.ctx, b.seq("c"), window)
 	require.NoError(b.t, err)
 	require.NotEqual(b.t, c.FirstSentAt, c.LastSentAt)
 	b.clock.Advance(time.Microsecond) // counted from the first send, not from the last
-	_, err = b.store.Resend(b.ctx, "c", window)
+	_, err = b.store.Resend(b.ctx, b.seq("c"), window)
 	require.ErrorIs(b.t, err, ledger.ErrWindowClosed)
 
 	bare := ask(k, "without its request", dollars(1))
 	bare.Request = nil
 	b.reserve(bare)
 	b.outcome(bare.CallID, ledger.OutcomeUnknown)
-	_, err = b.store.Claim(b.ctx, bare.CallID, time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq(bare.CallID), time.Minute)
 	require.NoError(b.t, err)
-	_, err = b.store.Resend(b.ctx, bare.CallID, window)
+	_, err = b.store.Resend(b.ctx, b.seq(bare.CallID), window)
 	require.ErrorIs(b.t, err, ledger.ErrWindowClosed, "there is nothing to send")
 }
 
@@ -137,12 +137,12 @@ func proofResendState(b *bundle) {
 	k := b.issue(nil)
 	for _, state := range []ledger.State{ledger.Dispatched, ledger.Settled, ledger.Released, ledger.Committed} {
 		b.callIn(k, string(state), state, dollars(1))
-		_, err := b.store.Resend(b.ctx, string(state), time.Hour)
+		_, err := b.store.Resend(b.ctx, b.seq(string(state)), time.Hour)
 		var e *ledger.Exists
 		require.ErrorAs(b.t, err, &e, state)
 		require.Equal(b.t, state, e.Call.State)
 	}
-	_, err := b.store.Resend(b.ctx, "nobody's", time.Hour)
+	_, err := b.store.Resend(b.ctx, b.seq("nobody's"), time.Hour)
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 }
 
@@ -161,7 +161,7 @@ func proofDue(b *bundle) {
 	k := b.issue(nil)
 	check := func(id string, outcome ledger.Outcome, next time.Duration) {
 		b.reserve(ask(k, id, dollars(1)))
-		b.resolve(ledger.Resolution{CallID: id, Outcome: outcome, NextCheck: next})
+		b.resolve(ledger.Resolution{Seq: b.seq(id), Outcome: outcome, NextCheck: next})
 	}
 	check("in three minutes", ledger.OutcomeUnknown, 3*time.Minute)
 	check("in one minute", ledger.OutcomeCommitted, time.Minute)
@@ -173,10 +173,10 @@ func proofDue(b *bundle) {
 	b.clock.Advance(2 * time.Minute)
 	require.Equal(b.t, []string{"in one minute", "in two minutes"}, b.due(10))
 	require.Equal(b.t, []string{"in one minute"}, b.due(1))
-	_, err := b.store.Claim(b.ctx, "in one minute", 10*time.Second)
+	_, err := b.store.Claim(b.ctx, b.seq("in one minute"), 10*time.Second)
 	require.NoError(b.t, err)
 	require.Equal(b.t, []string{"in two minutes"}, b.due(10))
-	require.NoError(b.t, b.store.Unclaim(b.ctx, "in one minute", time.Minute))
+	require.NoError(b.t, b.store.Unclaim(b.ctx, b.seq("in one minute"), time.Minute))
 	b.clock.Advance(time.Minute)
 	require.Equal(b.t, []string{"in two minutes", "in one minute", "in three minutes"}, sortedByDue(b.due(10)))
 }
@@ -192,10 +192,10 @@ func sortedByDue(ids []string) []string {
 func proofMoveUnclaims(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
-	_, err := b.store.Claim(b.ctx, "c", time.Hour)
+	_, err := b.store.Claim(b.ctx, b.seq("c"), time.Hour)
 	require.NoError(b.t, err)
 	b.outcome("c", ledger.OutcomeUnknown)
-	_, err = b.store.Claim(b.ctx, "c", time.Hour)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Hour)
 	require.NoError(b.t, err)
 }
 
@@ -205,7 +205,7 @@ func refusedTwice(b *bundle) {
 	b.reserve(ask(k, "c", dollars(1)))
 	b.outcome("c", ledger.OutcomeUnknown)
 	seen := b.claimAndResend("c")
-	told := ledger.Resolution{CallID: "c", Seen: &seen, Outcome: ledger.OutcomeRefused}
+	told := ledger.Resolution{Seq: b.seq("c"), Seen: &seen, Outcome: ledger.OutcomeRefused}
 	require.Equal(b.t, ledger.Unknown, b.resolve(told).State, "the first send is not proved")
 	c, moved, err := b.store.Resolve(b.ctx, told)
 	require.NoError(b.t, err)
@@ -222,7 +222,7 @@ func refusedLate(b *bundle) {
 		b.outcome(id, ledger.OutcomeUnknown)
 		b.claimAndResend(id)
 		before := b.recall(id)
-		_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{CallID: id, Seen: &seen, Outcome: outcome})
+		_, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq(id), Seen: &seen, Outcome: outcome})
 		require.NoError(b.t, err)
 		require.False(b.t, moved)
 		require.Equal(b.t, before, b.recall(id))

@@ -36,7 +36,7 @@ func repeatExists(b *bundle) {
 	}
 	b.reserve(ask(k, "declined", dollars(1)))
 	b.resolve(ledger.Resolution{
-		CallID: "declined", Outcome: ledger.OutcomeReleased, Declined: true, Answered: true, AnswerStatus: 402, Answer: []byte("no"),
+		Seq: b.seq("declined"), Outcome: ledger.OutcomeReleased, Declined: true, Answered: true, AnswerStatus: 402, Answer: []byte("no"),
 	})
 	c := b.exists(ask(k, "declined", dollars(1)))
 	require.Equal(b.t, ledger.Released, c.State)
@@ -123,9 +123,13 @@ func repeatOtherRun(b *bundle) {
 	r := ask(k, "c", dollars(5))
 	b.reserve(r)
 	b.outcome("c", ledger.OutcomeRefused)
-	r.KeyID = elsewhere.ID
-	require.Equal(b.t, ledger.Released, b.exists(r).State)
-	b.holds(elsewhere, "run/total", counters{})
+	before := b.recall("c")
+	theirs := r
+	theirs.CallID, theirs.KeyID = "theirs", elsewhere.ID
+	require.NotEqual(b.t, before.Seq, b.reserve(theirs).Call.Seq, "the same idempotency key is another call in another run")
+	require.Equal(b.t, before, b.recall("c"))
+	b.holds(k, "run/total", counters{})
+	b.holds(elsewhere, "run/total", counters{inFlight: dollars(5)})
 }
 
 func repeatResendNumber(b *bundle) {
@@ -149,14 +153,14 @@ func repeatHadObject(b *bundle) {
 	// Found by a look-up: the effect is certain and there is no answer to replay.
 	unanswered := func(id, object string) {
 		b.reserve(ask(k, id, dollars(5)))
-		b.resolve(ledger.Resolution{CallID: id, Outcome: ledger.OutcomeCommitted, Object: object})
+		b.resolve(ledger.Resolution{Seq: b.seq(id), Outcome: ledger.OutcomeCommitted, Object: object})
 	}
 	unanswered("captured", "pi_1")
-	b.reserve(capture(k, "capture", "captured", "pi_1", dollars(5)))
+	b.reserve(b.capture(k, "capture", "captured", "pi_1", dollars(5)))
 	b.settle("capture", dollars(5))
 	unanswered("cancelled", "pi_2")
 	b.reserve(ask(k, "cancel", 0))
-	b.resolve(ledger.Resolution{CallID: "cancel", Outcome: ledger.OutcomeSettled, Frees: "pi_2"})
+	b.resolve(ledger.Resolution{Seq: b.seq("cancel"), Outcome: ledger.OutcomeSettled, Frees: "pi_2"})
 	for _, id := range []string{"captured", "cancelled"} {
 		require.Equal(b.t, ledger.Released, b.exists(ask(k, id, dollars(5))).State)
 	}

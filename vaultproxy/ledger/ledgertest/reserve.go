@@ -64,7 +64,7 @@ func reserveBooksOnNone(b *bundle) {
 	for _, kind := range []string{"key/day", "key/total", "run/total"} {
 		b.holds(k, kind, counters{})
 	}
-	_, err := b.store.Recall(b.ctx, "c")
+	_, err := b.store.Find(b.ctx, "c")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 }
 
@@ -102,7 +102,7 @@ func reserveReads(b *bundle) {
 		Run: runLabel, Vendor: vendorName, Operation: "charge", Method: "POST", Path: "/v1/charges",
 		IdempotencyKey: "idem_c", Item: "17", WorkflowID: "wf", Hold: dollars(7), Day: "2026-11-23",
 		Request: []byte("sealed request"), Sends: 1, Unproven: 1,
-		CreatedAt: b.clock.Now(), FirstSentAt: b.clock.Now(), LastSentAt: b.clock.Now(),
+		CreatedAt: b.clock.Now(), ReservedAt: b.clock.Now(), FirstSentAt: b.clock.Now(), LastSentAt: b.clock.Now(),
 	}
 	require.Equal(b.t, want, out.Call)
 	require.NotZero(b.t, out.Call.Seq)
@@ -120,7 +120,7 @@ func reserveOverflow(b *bundle) {
 
 	// Each amount fits on its own; their sum does not.
 	b.settle("the last", 1)
-	_, _, err := b.store.Resolve(b.ctx, ledger.Resolution{CallID: "most", Outcome: ledger.OutcomeSettled, Amount: money.Max})
+	_, _, err := b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq("most"), Outcome: ledger.OutcomeSettled, Amount: money.Max})
 	require.True(b.t, undecided(err), "%v", err)
 	require.Equal(b.t, ledger.Dispatched, b.recall("most").State)
 	b.settle("most", money.Max-1)
@@ -132,7 +132,7 @@ func reserveNegative(b *bundle) {
 	_, err := b.store.Reserve(b.ctx, ask(k, "c", -1))
 	require.Error(b.t, err)
 	b.reserve(ask(k, "d", dollars(100)))
-	_, _, err = b.store.Resolve(b.ctx, ledger.Resolution{CallID: "d", Outcome: ledger.OutcomeSettled, Amount: -dollars(1)})
+	_, _, err = b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq("d"), Outcome: ledger.OutcomeSettled, Amount: -dollars(1)})
 	require.Error(b.t, err)
 	b.holds(k, "key/total", counters{inFlight: dollars(100)})
 }

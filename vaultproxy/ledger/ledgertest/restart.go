@@ -108,7 +108,7 @@ func restartTwice(b *reborn) {
 func restartTaker(b *reborn) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(60))
-	b.reserve(capture(k, "capture", "create", "obj_create", dollars(60)))
+	b.reserve(b.capture(k, "capture", "create", "obj_create", dollars(60)))
 	b.restart()
 	holder, err := b.store.Booking(b.ctx, vendorName, "obj_create")
 	require.NoError(b.t, err)
@@ -187,12 +187,12 @@ func restartBudgets(b *reborn) {
 func restartClaim(b *reborn) {
 	k := b.issue(nil)
 	b.callIn(k, "c", ledger.Unknown, dollars(1))
-	_, err := b.store.Claim(b.ctx, "c", time.Minute)
+	_, err := b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
 	b.restart()
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.ErrorIs(b.t, err, ledger.ErrClaimed, "its send may still be on the wire")
 	b.clock.Advance(time.Minute)
-	_, err = b.store.Claim(b.ctx, "c", time.Minute)
+	_, err = b.store.Claim(b.ctx, b.seq("c"), time.Minute)
 	require.NoError(b.t, err)
 }

@@ -29,7 +29,7 @@ func revokeStops(b *bundle) {
 	require.NoError(b.t, err)
 	require.Equal(b.t, []string{k.ID}, out.KeyIDs)
 	require.Equal(b.t, ledger.KeyRevoked, b.denied(ask(k, "after", dollars(1))).Reason)
-	_, err = b.store.Recall(b.ctx, "after")
+	_, err = b.store.Find(b.ctx, "after")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 	b.reserve(ask(other, "of another key", dollars(1)))
 }

@@ -44,7 +44,7 @@ func stateMachine(b *bundle) {
 			held := b.budget(k, "key/total")
 			b.clock.Advance(time.Second)
 			c, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{
-				CallID: name, Outcome: outcome, Amount: dollars(7), Reason: "told",
+				Seq: b.seq(name), Outcome: outcome, Amount: dollars(7), Reason: "told",
 			})
 			require.NoError(b.t, err, name)
 			require.Equal(b.t, b.recall(name), c, name)
@@ -109,13 +109,13 @@ func stateFinal(b *bundle) {
 	first := b.settle("c", dollars(4))
 	b.clock.Advance(time.Minute)
 	c, moved, err := b.store.Resolve(b.ctx, ledger.Resolution{
-		CallID: "c", Outcome: ledger.OutcomeSettled, Amount: dollars(5), Reason: "again", Object: "ch_2",
+		Seq: b.seq("c"), Outcome: ledger.OutcomeSettled, Amount: dollars(5), Reason: "again", Object: "ch_2",
 		Answered: true, AnswerStatus: 500, Answer: []byte("another"),
 	})
 	require.NoError(b.t, err)
 	require.False(b.t, moved)
 	require.Equal(b.t, first, c)
 	require.Equal(b.t, first, b.recall("c"))
-	_, _, err = b.store.Resolve(b.ctx, ledger.Resolution{CallID: "nobody's", Outcome: ledger.OutcomeSettled})
+	_, _, err = b.store.Resolve(b.ctx, ledger.Resolution{Seq: b.seq("nobody's"), Outcome: ledger.OutcomeSettled})
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 }

@@ -26,7 +26,7 @@ func takeOverTests() []test {
 func takeOverOnce(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(100))
-	out := b.reserve(capture(k, "capture", "create", "obj_create", dollars(100)))
+	out := b.reserve(b.capture(k, "capture", "create", "obj_create", dollars(100)))
 	require.Equal(b.t, "obj_create", out.Call.Object)
 	require.Equal(b.t, out.Call, b.recall("capture"))
 	b.holds(k, "key/total", counters{inFlight: dollars(100)})
@@ -50,7 +50,7 @@ func takeOverBudgets(b *bundle) {
 	first := b.capped(ledger.Terms{TotalCap: limit(50), RunCap: limit(60)})
 	second := b.sameRun("second", ledger.Terms{TotalCap: limit(50)})
 	b.callIn(first, "create", ledger.Committed, dollars(50))
-	b.reserve(capture(second, "capture", "create", "obj_create", dollars(50)))
+	b.reserve(b.capture(second, "capture", "create", "obj_create", dollars(50)))
 	b.holds(first, "key/total", counters{})
 	b.holds(second, "key/total", counters{inFlight: dollars(50)})
 	b.holds(first, "run/total", counters{inFlight: dollars(50)})
@@ -60,10 +60,10 @@ func takeOverMore(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(60))
 	b.callIn(k, "other", ledger.Dispatched, dollars(30))
-	require.Equal(b.t, ledger.CapContended, b.denied(capture(k, "a", "create", "obj_create", dollars(71))).Reason)
-	require.Equal(b.t, ledger.CapExhausted, b.denied(capture(k, "b", "create", "obj_create", dollars(101))).Reason)
+	require.Equal(b.t, ledger.CapContended, b.denied(b.capture(k, "a", "create", "obj_create", dollars(71))).Reason)
+	require.Equal(b.t, ledger.CapExhausted, b.denied(b.capture(k, "b", "create", "obj_create", dollars(101))).Reason)
 	require.Equal(b.t, ledger.Committed, b.recall("create").State)
-	b.reserve(capture(k, "c", "create", "obj_create", dollars(70)))
+	b.reserve(b.capture(k, "c", "create", "obj_create", dollars(70)))
 	b.holds(k, "key/total", counters{inFlight: dollars(100)})
 }
 
@@ -71,7 +71,7 @@ func takeOverLess(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(60))
 	// Part of it is captured. Until the vendor says so, all of it can still be.
-	c := b.reserve(capture(k, "capture", "create", "obj_create", dollars(20))).Call
+	c := b.reserve(b.capture(k, "capture", "create", "obj_create", dollars(20))).Call
 	require.Equal(b.t, dollars(60), c.Hold)
 	b.holds(k, "key/total", counters{inFlight: dollars(60)})
 	b.settle("capture", dollars(20))
@@ -83,7 +83,7 @@ func takeOverRefused(b *bundle) {
 	for _, outcome := range []ledger.Outcome{ledger.OutcomeRefused, ledger.OutcomeNoEffect} {
 		id := string(outcome)
 		b.callIn(k, "create "+id, ledger.Committed, dollars(30))
-		b.reserve(capture(k, id, "create "+id, "obj_create "+id, dollars(30)))
+		b.reserve(b.capture(k, id, "create "+id, "obj_create "+id, dollars(30)))
 		c := b.outcome(id, outcome)
 		require.Equal(b.t, ledger.Committed, c.State)
 		require.Equal(b.t, dollars(30), c.Hold)
@@ -97,10 +97,10 @@ func takeOverRefused(b *bundle) {
 func takeOverAgain(b *bundle) {
 	k := b.issue(nil)
 	b.callIn(k, "create", ledger.Committed, dollars(100))
-	r := capture(k, "capture", "create", "obj_create", dollars(100))
+	r := b.capture(k, "capture", "create", "obj_create", dollars(100))
 	b.reserve(r)
 	b.outcome("capture", ledger.OutcomeRefused)
-	r.TakeOver = "capture" // where the hold is now
+	r.TakeOver = b.seq("capture") // where the hold is now
 	again := b.reserve(r).Call
 	require.Equal(b.t, again, b.recall("capture"))
 	require.Equal(b.t, ledger.Dispatched, again.State)
@@ -116,11 +116,11 @@ func takeOverItself(b *bundle) {
 	for _, answered := range []bool{true, false} {
 		from, id := fmt.Sprint("create ", answered), fmt.Sprint("confirm ", answered)
 		b.callIn(k, from, ledger.Committed, dollars(50))
-		r := capture(k, id, from, "obj_"+from, dollars(50))
+		r := b.capture(k, id, from, "obj_"+from, dollars(50))
 		b.reserve(r)
 		// The vendor confirmed it: there is no send left that had no effect.
-		b.resolve(ledger.Resolution{CallID: id, Outcome: ledger.OutcomeCommitted, Answered: answered})
-		r.TakeOver = id
+		b.resolve(ledger.Resolution{Seq: b.seq(id), Outcome: ledger.OutcomeCommitted, Answered: answered})
+		r.TakeOver = b.seq(id)
 		require.Equal(b.t, ledger.Committed, b.exists(r).State)
 	}
 	b.holds(k, "key/total", counters{committed: dollars(100)})
@@ -131,10 +131,10 @@ func takeOverNextDay(b *bundle) {
 	b.callIn(k, "create", ledger.Committed, dollars(10))
 	b.clock.Set(midnight())
 	b.callIn(k, "tuesday", ledger.Settled, dollars(4))
-	d := b.denied(capture(k, "capture", "create", "obj_create", dollars(10)))
+	d := b.denied(b.capture(k, "capture", "create", "obj_create", dollars(10)))
 	require.Equal(b.t, "key/day", d.Kind)
 	b.clock.Set(midnight().Add(24 * time.Hour))
-	b.reserve(capture(k, "capture", "create", "obj_create", dollars(10)))
+	b.reserve(b.capture(k, "capture", "create", "obj_create", dollars(10)))
 	b.holds(k, "key/day", counters{inFlight: dollars(10)})
 	b.holds(k, "run/total", counters{settled: dollars(4), inFlight: dollars(10)})
 }
@@ -147,18 +147,18 @@ func takeOverMoved(b *bundle) {
 		b.callIn(k, string(state), state, dollars(1))
 	}
 	before := b.budget(k, "key/total")
-	otherVendor := capture(k, "x", "committed", "obj_committed", dollars(1))
+	otherVendor := b.capture(k, "x", "committed", "obj_committed", dollars(1))
 	otherVendor.Vendor = "twilio"
 	for name, r := range map[string]ledger.Reservation{
-		"in flight":      capture(k, "x", "dispatched", "", dollars(1)),
-		"in doubt":       capture(k, "x", "unknown", "", dollars(1)),
-		"settled":        capture(k, "x", "settled", "", dollars(1)),
-		"released":       capture(k, "x", "released", "", dollars(1)),
-		"not there":      capture(k, "x", "nobody's", "obj", dollars(1)),
-		"another object": capture(k, "x", "committed", "obj_else", dollars(1)),
+		"in flight":      b.capture(k, "x", "dispatched", "", dollars(1)),
+		"in doubt":       b.capture(k, "x", "unknown", "", dollars(1)),
+		"settled":        b.capture(k, "x", "settled", "", dollars(1)),
+		"released":       b.capture(k, "x", "released", "", dollars(1)),
+		"not there":      b.capture(k, "x", "nobody's", "obj", dollars(1)),
+		"another object": b.capture(k, "x", "committed", "obj_else", dollars(1)),
 		"another vendor": otherVendor,
-		"another run":    capture(elsewhere, "x", "committed", "obj_committed", dollars(1)),
-		"another tenant": capture(theirs, "x", "committed", "obj_committed", dollars(1)),
+		"another run":    b.capture(elsewhere, "x", "committed", "obj_committed", dollars(1)),
+		"another tenant": b.capture(theirs, "x", "committed", "obj_committed", dollars(1)),
 	} {
 		_, err := b.store.Reserve(b.ctx, r)
 		require.ErrorIs(b.t, err, ledger.ErrBookingMoved, name)

@@ -53,7 +53,7 @@ func TestStore_KeepsEveryAcknowledgedReservationThroughKill9(t *testing.T) {
 
 		s := open(t, path, nil)
 		for id, state := range acknowledged {
-			c, err := s.Recall(t.Context(), id)
+			c, err := s.Find(t.Context(), id)
 			require.NoError(t, err, id)
 			if state == ledger.Settled {
 				require.Equal(t, ledger.Settled, c.State, id)
@@ -100,8 +100,8 @@ func victim(path string, out io.Writer) int {
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				id := fmt.Sprintf("%d/%d/%d", os.Getpid(), worker, n)
-				_, err := s.Reserve(ctx, ledger.Reservation{
-					CallID: id, Digest: sha256.Sum256([]byte(id)), KeyID: k.ID, Vendor: "stripe", Price: money.Dollar,
+				got, err := s.Reserve(ctx, ledger.Reservation{
+					CallID: id, IdempotencyKey: id, Digest: sha256.Sum256([]byte(id)), KeyID: k.ID, Vendor: "stripe", Price: money.Dollar,
 				})
 				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
@@ -112,7 +112,7 @@ func victim(path string, out io.Writer) int {
 					continue
 				}
 				if _, _, err := s.Resolve(ctx, ledger.Resolution{
-					CallID: id, Outcome: ledger.OutcomeSettled, Amount: money.Dollar, Object: "ch_" + id,
+					Seq: got.Call.Seq, Outcome: ledger.OutcomeSettled, Amount: money.Dollar, Object: "ch_" + id,
 				}); err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					return

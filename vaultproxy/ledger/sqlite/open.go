@@ -1,10 +1,8 @@
 // Package sqlite keeps the ledger in one SQLite file: WAL, synchronous=FULL, by
 // the cgo-free driver modernc.org/sqlite.
 //
-// One goroutine owns the only writing connection. Callers hand it operations;
-// whatever has queued up while the last commit was on its way to the disk goes
-// into the next one (group commit), and nobody is answered before the commit
-// that holds their operation is durable. Reads go through a pool of their own.
+// One connection writes, and belongs to the commit loop of package sqlstore.
+// Reads go through a pool of their own.
 //
 // A file lock beside the database makes sure that one process alone holds the
 // ledger. Rows that a dead process left in flight become unknown at the next
@@ -23,7 +21,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -31,6 +28,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlstore"
 )
 
 //go:embed migrations/*.sql
@@ -40,29 +38,34 @@ var migrations embed.FS
 type Config struct {
 	Path string           // of the database file; its folder must exist
 	Now  func() time.Time // nil: time.Now
+	// MaxBatch bounds the operations of one commit; zero: as many as have queued
+	// up. One is for comparison: every operation pays for a commit of its own.
+	MaxBatch int
 }
 
 // Store is a ledger.Store in one SQLite file.
 type Store struct {
-	id       string
-	epoch    int64
-	now      func() time.Time
-	lock     *flock.Flock
-	db       *sql.DB
-	conn     *sql.Conn // the only writer; owned by the commit loop
-	stmts    statements
-	read     *sql.DB
-	known    known
-	ops      chan *op
-	quit     chan struct{}
-	stopped  chan struct{}
-	closing  sync.Once
-	closeErr error
-	// suspects are calls of a commit whose result is not known; touched by the commit loop only.
-	suspects []string
+	*sqlstore.Store
+
+	db *database
 }
 
-var _ ledger.Store = (*Store)(nil)
+// database is the open file: a sqlstore.Backend.
+type database struct {
+	id     string
+	epoch  int64
+	now    func() time.Time
+	lock   *flock.Flock
+	db     *sql.DB
+	writer *writer
+	read   *sql.DB
+	known  known
+}
+
+var (
+	_ ledger.Store     = (*Store)(nil)
+	_ sqlstore.Backend = (*database)(nil)
+)
 
 // Open opens or creates the ledger, brings its schema up to date and turns
 // what a former process left in flight into unknown.
@@ -85,46 +88,53 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if !held {
 		return nil, fmt.Errorf("open ledger %s: another vault proxy holds it; stop that one, or choose another state folder", cfg.Path)
 	}
-	s := &Store{
-		now: cfg.Now, lock: lock,
-		ops: make(chan *op, 4096), quit: make(chan struct{}), stopped: make(chan struct{}),
+	d := &database{now: cfg.Now, lock: lock}
+	if err := d.open(ctx, path); err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("open ledger %s: %w", cfg.Path, err)
-			_ = s.release()
-		}
-	}()
-	if err := ownerOnly(path); err != nil {
-		return nil, err
+	orphans, err := d.orphans(ctx)
+	if err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}
-	if s.db, err = openDB(path, 1, "foreign_keys(1)"); err != nil {
-		return nil, err
+	s, err := sqlstore.New(sqlstore.Config{Backend: d, MaxBatch: cfg.MaxBatch})
+	if err != nil {
+		_ = d.Close()
+		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}
-	if err := migrate(ctx, s.db); err != nil {
-		return nil, err
-	}
-	if s.conn, err = s.db.Conn(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.stmts.prepare(ctx, s.conn); err != nil {
-		return nil, err
-	}
-	if s.read, err = openDB(path, 4, "query_only(1)"); err != nil {
-		return nil, err
-	}
-	if err := s.enter(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.known.learn(ctx, s.conn); err != nil {
-		return nil, err
-	}
-	go s.commitLoop()
-	if err := s.write(ctx, (*batch).orphansToUnknown); err != nil {
+	if err := s.Write(ctx, func(b *sqlstore.Batch) error { return b.Orphans(orphans) }); err != nil {
 		_ = s.Close()
-		return nil, err
+		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}
-	return s, nil
+	return &Store{Store: s, db: d}, nil
+}
+
+func (d *database) open(ctx context.Context, path string) (err error) {
+	if err := ownerOnly(path); err != nil {
+		return err
+	}
+	if d.db, err = openDB(path, 1, "foreign_keys(1)"); err != nil {
+		return err
+	}
+	if err := migrate(ctx, d.db); err != nil {
+		return err
+	}
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if d.writer, err = newWriter(ctx, conn, &d.known); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	if d.read, err = openDB(path, 4, "query_only(1)"); err != nil {
+		return err
+	}
+	if err := d.enter(ctx, conn); err != nil {
+		return err
+	}
+	return d.known.learn(ctx, conn)
 }
 
 // onePath is the path behind links: two names of one file must meet at one lock.
@@ -191,44 +201,43 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // enter reads or makes the ledger's identity and begins a new epoch.
-func (s *Store) enter(ctx context.Context) error {
+func (d *database) enter(ctx context.Context, conn *sql.Conn) error {
 	id := make([]byte, 8)
 	if _, err := rand.Read(id); err != nil {
 		return err
 	}
-	return s.conn.QueryRowContext(ctx, `
+	return conn.QueryRowContext(ctx, `
 		INSERT INTO ledger (one, ledger_id, epoch) VALUES (1, ?, 1)
 		ON CONFLICT (one) DO UPDATE SET epoch = epoch + 1
-		RETURNING ledger_id, epoch`, hex.EncodeToString(id)).Scan(&s.id, &s.epoch)
+		RETURNING ledger_id, epoch`, hex.EncodeToString(id)).Scan(&d.id, &d.epoch)
 }
 
 // LedgerID names this ledger.
-func (s *Store) LedgerID() string { return s.id }
+func (d *database) LedgerID() string { return d.id }
 
 // Now is the clock of this process: the file has no other.
-func (s *Store) Now(context.Context) (time.Time, error) { return s.now(), nil }
+func (d *database) Now(context.Context) (time.Time, error) { return d.now(), nil }
 
-// Close finishes what is queued and gives the file up.
-func (s *Store) Close() error {
-	s.closing.Do(func() {
-		close(s.quit)
-		<-s.stopped
-		s.closeErr = s.release()
-	})
-	return s.closeErr
-}
+// DB is the pool for reading.
+func (d *database) DB() *sql.DB { return d.read }
 
-func (s *Store) release() error {
+// Snapshot is what every transaction of SQLite has.
+func (*database) Snapshot() sql.IsolationLevel { return sql.LevelDefault }
+
+// Shared is false: one process holds the file.
+func (*database) Shared() bool { return false }
+
+// Close gives the file up.
+func (d *database) Close() error {
 	var errs []error
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
+	if d.read != nil {
+		errs = append(errs, d.read.Close())
 	}
-	s.stmts.close()
-	if s.conn != nil {
-		errs = append(errs, s.conn.Close())
+	if d.writer != nil {
+		d.writer.close()
 	}
-	if s.db != nil {
-		errs = append(errs, s.db.Close())
+	if d.db != nil {
+		errs = append(errs, d.db.Close())
 	}
-	return errors.Join(append(errs, s.lock.Unlock())...)
+	return errors.Join(append(errs, d.lock.Unlock())...)
 }

@@ -148,12 +148,12 @@ func spend(t *testing.T, s *sqlite.Store) {
 	for i, outcome := range []ledger.Outcome{ledger.OutcomeSettled, "", ledger.OutcomeUnknown, ledger.OutcomeCommitted} {
 		price := money.USD(i+3) * money.Dollar
 		id := "call_" + price.String()
-		_, err := s.Reserve(t.Context(), ledger.Reservation{CallID: id, KeyID: k.ID, Vendor: "stripe", Price: price})
+		got, err := s.Reserve(t.Context(), ledger.Reservation{CallID: id, IdempotencyKey: id, KeyID: k.ID, Vendor: "stripe", Price: price})
 		require.NoError(t, err)
 		if outcome == "" {
 			continue
 		}
-		_, _, err = s.Resolve(t.Context(), ledger.Resolution{CallID: id, Outcome: outcome, Amount: price})
+		_, _, err = s.Resolve(t.Context(), ledger.Resolution{Seq: got.Call.Seq, Outcome: outcome, Amount: price})
 		require.NoError(t, err)
 	}
 }

@@ -38,7 +38,7 @@ func BenchmarkReserve(b *testing.B) {
 				wg.Go(func() {
 					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
 						id := fmt.Sprintf("call_%032d", n)
-						_, err := s.Reserve(b.Context(), ledger.Reservation{
+						got, err := s.Reserve(b.Context(), ledger.Reservation{
 							CallID: id, KeyID: k.ID, Vendor: "stripe", Operation: "payment_intents.create", Method: "POST",
 							Path: "/v1/payment_intents", IdempotencyKey: "billing-pro-2026-11-" + id[28:], Item: id[28:],
 							WorkflowID: "billing-pro-2026-11", Price: money.Dollar, Request: request,
@@ -51,7 +51,7 @@ func BenchmarkReserve(b *testing.B) {
 							continue
 						}
 						if _, _, err := s.Resolve(b.Context(), ledger.Resolution{
-							CallID: id, Outcome: ledger.OutcomeSettled, Amount: money.Dollar, Reason: "succeeded",
+							Seq: got.Call.Seq, Seen: &got.Call, Outcome: ledger.OutcomeSettled, Amount: money.Dollar, Reason: "succeeded",
 							Object: "pi_" + id, Answered: true, AnswerStatus: 200, Answer: answer,
 							Audit: ledger.AuditRow{By: ledger.ByCaller, Status: 200},
 						}); err != nil {

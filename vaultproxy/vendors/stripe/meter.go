@@ -73,7 +73,7 @@ func meterHeld(ctx context.Context, view vendors.View, q *vendors.Quote, path, a
 		return err
 	}
 	if found && booking.SameRun && booking.Committed {
-		q.TakeOver, q.Price = booking.CallID, max(booking.Hold, asked)
+		q.TakeOver, q.Price = booking.Seq, max(booking.Hold, asked)
 		if amountParam == "" || asked >= 0 {
 			return nil
 		}
@@ -97,7 +97,7 @@ func meterHeld(ctx context.Context, view vendors.View, q *vendors.Quote, path, a
 		q.Request.Body = q.Request.Body.With(amountParam, strconv.FormatInt(cents, 10))
 		asked = full
 	}
-	if q.TakeOver != "" {
+	if q.TakeOver != 0 {
 		q.Price = max(q.Price, asked)
 		return nil
 	}

@@ -96,7 +96,7 @@ func charge(amount, captured, refunded int64) string {
 
 func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 	t.Parallel()
-	held := vendors.Booking{CallID: "call_create", SameRun: true, Committed: true, Hold: 10 * money.Dollar}
+	held := vendors.Booking{Seq: 17, SameRun: true, Committed: true, Hold: 10 * money.Dollar}
 	othersHold, gone := held, held
 	othersHold.SameRun = false
 	gone.Committed = false
@@ -105,43 +105,43 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		booking    vendors.Booking
 		object     string // as Stripe shows it
 		price      money.USD
-		takeOver   string
+		takeOver   int64
 		sends      string
 		lookUps    int
 	}{
 		"a confirmation takes the hold over": {
-			intents + "/pi_1/confirm", "payment_method=pm_1", held, "", 10 * money.Dollar, "call_create", "payment_method=pm_1", 0},
+			intents + "/pi_1/confirm", "payment_method=pm_1", held, "", 10 * money.Dollar, 17, "payment_method=pm_1", 0},
 		"a confirmation of another run's object costs its amount": {
-			intents + "/pi_1/confirm", "", othersHold, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, "", "", 1},
+			intents + "/pi_1/confirm", "", othersHold, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 0, "", 1},
 		"a confirmation after a decline costs the amount again": {
-			intents + "/pi_1/confirm", "", gone, intent("requires_payment_method", 1000, 0, 0), 10 * money.Dollar, "", "", 1},
+			intents + "/pi_1/confirm", "", gone, intent("requires_payment_method", 1000, 0, 0), 10 * money.Dollar, 0, "", 1},
 		"a confirmation of an unknown object costs its amount": {
-			intents + "/pi_1/confirm", "", vendors.Booking{}, intent("requires_confirmation", 2500, 0, 0), 25 * money.Dollar, "", "", 1},
+			intents + "/pi_1/confirm", "", vendors.Booking{}, intent("requires_confirmation", 2500, 0, 0), 25 * money.Dollar, 0, "", 1},
 		"a partial capture takes the whole hold over": {
-			intents + "/pi_1/capture", "amount_to_capture=400", held, "", 10 * money.Dollar, "call_create", "amount_to_capture=400", 0},
+			intents + "/pi_1/capture", "amount_to_capture=400", held, "", 10 * money.Dollar, 17, "amount_to_capture=400", 0},
 		"a capture above the hold costs what is asked": {
-			intents + "/pi_1/capture", "amount_to_capture=1500", held, "", 15 * money.Dollar, "call_create", "amount_to_capture=1500", 0},
+			intents + "/pi_1/capture", "amount_to_capture=1500", held, "", 15 * money.Dollar, 17, "amount_to_capture=1500", 0},
 		"a capture without an amount is pinned to what can be captured": {
-			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, "call_create", "amount_to_capture=1000", 1},
+			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 17, "amount_to_capture=1000", 1},
 		"a pinned capture above the hold costs what is pinned": {
-			intents + "/pi_1/capture", "", held, intent("requires_capture", 1500, 1500, 0), 15 * money.Dollar, "call_create", "amount_to_capture=1500", 1},
+			intents + "/pi_1/capture", "", held, intent("requires_capture", 1500, 1500, 0), 15 * money.Dollar, 17, "amount_to_capture=1500", 1},
 		"a pinned capture below the hold takes the hold over": {
-			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 700, 0), 10 * money.Dollar, "call_create", "amount_to_capture=700", 1},
+			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 700, 0), 10 * money.Dollar, 17, "amount_to_capture=700", 1},
 		"a capture of an unknown object costs its amount": {
-			intents + "/pi_1/capture", "amount_to_capture=400", vendors.Booking{}, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, "", "amount_to_capture=400", 1},
+			intents + "/pi_1/capture", "amount_to_capture=400", vendors.Booking{}, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 0, "amount_to_capture=400", 1},
 		"a capture of an unknown object above its amount costs what is asked": {
-			intents + "/pi_1/capture", "amount_to_capture=1400", vendors.Booking{}, intent("requires_capture", 1000, 1000, 0), 14 * money.Dollar, "", "amount_to_capture=1400", 1},
+			intents + "/pi_1/capture", "amount_to_capture=1400", vendors.Booking{}, intent("requires_capture", 1000, 1000, 0), 14 * money.Dollar, 0, "amount_to_capture=1400", 1},
 		"a charge's capture is pinned to its amount": {
-			"/v1/charges/ch_1/capture", "", vendors.Booking{}, charge(800, 0, 0), 8 * money.Dollar, "", "amount=800", 1},
+			"/v1/charges/ch_1/capture", "", vendors.Booking{}, charge(800, 0, 0), 8 * money.Dollar, 0, "amount=800", 1},
 		"a charge's partial capture": {
-			"/v1/charges/ch_1/capture", "amount=300", held, "", 10 * money.Dollar, "call_create", "amount=300", 0},
+			"/v1/charges/ch_1/capture", "amount=300", held, "", 10 * money.Dollar, 17, "amount=300", 0},
 		"a cancel costs nothing and asks nothing": {
-			intents + "/pi_1/cancel", "cancellation_reason=abandoned", held, "", 0, "", "cancellation_reason=abandoned", 0},
+			intents + "/pi_1/cancel", "cancellation_reason=abandoned", held, "", 0, 0, "cancellation_reason=abandoned", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := &account{bookings: map[string]vendors.Booking{}, answers: map[string]string{}}
-			if test.booking.CallID != "" {
+			if test.booking.Seq != 0 {
 				a.bookings["pi_1"], a.bookings["ch_1"] = test.booking, test.booking
 			}
 			if test.object != "" {

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -22,31 +22,27 @@ const (
 	commitDelay = 300 * time.Microsecond
 )
 
-// op is one caller's part of a commit. run must be repeatable: a batch that
-// fails is rolled back and its operations are run again one by one.
-type op struct {
-	run   func(*batch) error
+// request is an operation on its way to a commit.
+type request struct {
+	op    Op
 	done  chan error
 	taken atomic.Bool // by the commit loop, or by a caller that gave up before that
 }
 
-// errCommit marks a commit whose result is not known.
-var errCommit = errors.New("commit")
-
 // write runs an operation in the next commit and returns once that is durable.
 // A caller whose context ends before the operation was begun takes it back;
 // after that it waits for the result, since it must know it.
-func (s *Store) write(ctx context.Context, run func(*batch) error) error {
+func (s *Store) write(ctx context.Context, needs Needs, run func(*Batch) error) error {
 	if err := ctx.Err(); err != nil {
 		return unavailable(err)
 	}
-	o := &op{run: run, done: make(chan error, 1)}
+	o := &request{op: Op{Needs: needs, Run: run}, done: make(chan error, 1)}
 	select {
-	case s.ops <- o:
+	case s.requests <- o:
 	case <-ctx.Done():
 		return unavailable(ctx.Err())
 	case <-s.quit:
-		return unavailable(errors.New("it is closed"))
+		return unavailable(errClosed)
 	}
 	select {
 	case err := <-o.done:
@@ -61,22 +57,23 @@ func (s *Store) write(ctx context.Context, run func(*batch) error) error {
 		case err := <-o.done:
 			return err
 		default:
-			return unavailable(errors.New("it is closed"))
+			return unavailable(errClosed)
 		}
 	}
 }
 
+var errClosed = errors.New("it is closed")
+
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err) }
 
 func (s *Store) commitLoop() {
-	defer close(s.stopped)
-	batch := make([]*op, 0, maxBatch)
+	batch := make([]*request, 0, s.maxBatch)
 	for {
 		crowded := len(batch) >= siblings
 		batch = batch[:0]
 		select {
-		case o := <-s.ops:
-			if crowded {
+		case o := <-s.requests:
+			if crowded && s.maxBatch > 1 {
 				select {
 				case <-time.After(commitDelay):
 				case <-s.quit:
@@ -94,10 +91,10 @@ func (s *Store) commitLoop() {
 
 // gather takes what has queued up, without waiting for more: the time of the
 // last commit is what fills the next one.
-func (s *Store) gather(batch []*op) []*op {
-	for len(batch) < maxBatch {
+func (s *Store) gather(batch []*request) []*request {
+	for len(batch) < s.maxBatch {
 		select {
-		case o := <-s.ops:
+		case o := <-s.requests:
 			batch = append(batch, o)
 		default:
 			return batch
@@ -106,30 +103,31 @@ func (s *Store) gather(batch []*op) []*op {
 	return batch
 }
 
-func (s *Store) commit(ops []*op) {
-	live := ops[:0]
-	for _, o := range ops {
+func (s *Store) commit(batch []*request) {
+	live := batch[:0]
+	ops := make([]*Op, 0, len(batch))
+	for _, o := range batch {
 		if o.taken.CompareAndSwap(false, true) {
-			live = append(live, o)
+			live, ops = append(live, o), append(ops, &o.op)
 		}
 	}
 	if len(live) == 0 {
 		return
 	}
-	err := s.transact(live)
+	err := s.transact(ops, false)
 	switch {
 	case err == nil:
 		for _, o := range live {
 			o.done <- nil
 		}
-	case len(live) == 1 || errors.Is(err, errCommit):
+	case len(live) == 1 && !errors.Is(err, errMovedOn), errors.Is(err, ErrCommit), errors.Is(err, ErrDown):
 		for _, o := range live {
 			o.done <- unavailable(err)
 		}
 	default:
 		// One operation spoilt the batch: alone, it spoils only itself.
-		for _, o := range live {
-			if err := s.transact([]*op{o}); err != nil {
+		for i, o := range live {
+			if err := s.transact(ops[i:i+1:i+1], true); err != nil {
 				o.done <- unavailable(err)
 				continue
 			}
@@ -138,37 +136,31 @@ func (s *Store) commit(ops []*op) {
 	}
 }
 
-// transact runs the operations in one transaction. It uses no caller's context:
-// a caller that leaves must not undo the others' commit.
-func (s *Store) transact(ops []*op) (err error) {
-	ctx := context.Background()
-	if _, err := s.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
+// transact runs operations in one transaction, after those that a lost commit
+// left behind. What a commit reserved whose result gets lost is looked at in the
+// next one: nobody was told, so nothing is sent for it, but its rows may be
+// there and must not count as in flight for ever.
+func (s *Store) transact(ops []*Op, alone bool) error {
+	if len(s.suspects) > 0 {
+		suspects := s.suspects
+		settle := &Op{Needs: Needs{Calls: suspects}, Run: func(b *Batch) error { return b.settleSuspects(suspects) }}
+		ops = append([]*Op{settle}, ops...)
 	}
-	b := newBatch(ctx, s)
-	defer func() {
-		if err != nil {
-			// If COMMIT did go through, there is nothing to roll back and this fails harmlessly.
-			_, _ = s.conn.ExecContext(ctx, "ROLLBACK")
-		}
-	}()
-	if err := b.settleSuspects(s.suspects); err != nil {
-		return err
+	var last *Batch
+	err := s.backend.Transact(ops, alone, func(cfg BatchConfig) *Batch {
+		last = s.newBatch(cfg)
+		return last
+	})
+	switch {
+	case err == nil:
+		s.suspects = nil
+		last.committed()
+	case errors.Is(err, ErrCommit):
+		s.suspects = append(s.suspects, last.reserved...)
 	}
-	for _, o := range ops {
-		if err := o.run(b); err != nil {
-			return err
-		}
-	}
-	if err := b.flush(); err != nil {
-		return err
-	}
-	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		// Nobody was told that these were reserved, so nothing is sent for them;
-		// but their rows may be there, and must not count as in flight for ever.
-		s.suspects = append(s.suspects, b.reserved...)
-		return errors.Join(errCommit, err)
-	}
-	s.suspects = nil
-	return nil
+	return err
 }
+
+// ErrDown marks a database that cannot be worked with at all: there is no point
+// in trying the operations of the batch one by one.
+var ErrDown = errors.New("the database does not answer")
