@@ -201,11 +201,11 @@ func (c *crash) killed() {
 }
 
 // comeBack lets callers try again under the same idempotency keys, all at once
-// and every ten seconds, until each has its answer.
+// and every half minute, until each has its answer.
 func (c *crash) comeBack(items []item) map[string]httpAnswer {
 	c.t.Helper()
 	answers := map[string]httpAnswer{}
-	for round := range 60 {
+	for round := range 20 {
 		var left []item
 		for _, i := range items {
 			if _, ok := answers[i.name]; !ok {
@@ -224,7 +224,7 @@ func (c *crash) comeBack(items []item) map[string]httpAnswer {
 		if round == 0 {
 			c.vendor.letThrough()
 		}
-		c.clock.advance(10 * time.Second)
+		c.clock.advance(30 * time.Second)
 	}
 	require.Len(c.t, slices.Collect(maps.Keys(answers)), len(items), "the others got no answer for ten minutes")
 	return nil
