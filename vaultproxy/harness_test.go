@@ -93,6 +93,13 @@ func (c *testClock) advance(d time.Duration) {
 	c.ahead += d
 }
 
+// lead is how far the clock is ahead of wall time.
+func (c *testClock) lead() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ahead
+}
+
 // noon sets the clock to tomorrow's noon, so that no test straddles a midnight
 // by accident.
 func (c *testClock) noon() {
@@ -350,14 +357,18 @@ func (b *testBundle) try(token, path, idempotencyKey, body string, header ...str
 }
 
 func (b *testBundle) do(method, url, body string, header ...string) (httpAnswer, error) {
-	req, err := http.NewRequestWithContext(b.t.Context(), method, url, strings.NewReader(body))
+	return roundTrip(b.t.Context(), b.front.Client(), method, url, body, header...)
+}
+
+func roundTrip(ctx context.Context, caller *http.Client, method, url, body string, header ...string) (httpAnswer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return httpAnswer{}, err
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := b.front.Client().Do(req)
+	res, err := caller.Do(req)
 	if err != nil {
 		return httpAnswer{}, err
 	}

@@ -28,8 +28,8 @@ type Config struct {
 	// strike. It is called concurrently.
 	Script func(FaultPoint) Fault
 
-	// Now is the stand-in's clock, time.Now if nil. Object times and the 24 hours of an
-	// idempotency key are measured by it.
+	// Now is the stand-in's clock, time.Now if nil. Object times, the Date of answers and the 24
+	// hours of an idempotency key are measured by it.
 	Now func() time.Time
 	// After waits for Latency and SlowDelay, time.After if nil.
 	After func(time.Duration) <-chan time.Time

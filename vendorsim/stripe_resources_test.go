@@ -267,3 +267,13 @@ func TestIDs_DifferAcrossRestarts(t *testing.T) {
 	}
 	require.Len(t, seen, 200, "a client may have kept ids of the first run")
 }
+
+// Clients measure the vendor's clock by the Date of its answers, and take it for
+// the clock of its objects.
+func TestAnswers_AreDatedByTheClockOfTheObjects(t *testing.T) {
+	t.Parallel()
+	b := setup(t, vendorsim.Config{})
+	require.Equal(t, "Mon, 02 Nov 2026 12:00:00 GMT", b.get(t, "/v1/payment_intents").header.Get("Date"))
+	b.clock.advance(time.Hour)
+	require.Equal(t, "Mon, 02 Nov 2026 13:00:00 GMT", b.post(t, "/v1/payment_intents", "", payment("cus_1")).header.Get("Date"))
+}

@@ -79,6 +79,8 @@ func (s *stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.count(r, c.key)
 	h := w.Header()
+	// By the same clock as the objects: clients measure the vendor's clock by it.
+	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
 	h.Set("Request-Id", c.requestID)
 	h.Set("Stripe-Version", stripeVersion)
 	refusal := s.admit(r, c, string(body))
