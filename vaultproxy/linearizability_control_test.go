@@ -16,7 +16,7 @@ import (
 // afterwards has to be found out by it.
 func TestLinearizability_AStoreThatChecksAndThenActsIsFoundOut(t *testing.T) {
 	t.Parallel()
-	for name, open := range backends() {
+	for name, open := range stands() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			shared := &gap{over: t.Context(), keys: map[string]*looks{}}

@@ -37,8 +37,8 @@ type replica struct {
 // around is put around the store of each replica; nil leaves it as it is.
 type around func(ledger.Store) ledger.Store
 
-// backends are the ledgers that the whole is tried on.
-func backends() map[string]func(*testing.T, around) *stand {
+// stands are the ledgers that the whole is tried on.
+func stands() map[string]func(*testing.T, around) *stand {
 	return map[string]func(*testing.T, around) *stand{
 		"SQLite, one proxy": oneOverSQLite,
 	}

@@ -27,7 +27,7 @@ const (
 // other: no cap is passed, no charge is made twice, no denial is untrue.
 func TestLinearizability_ConcurrentCallsAnswerAsIfMadeOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	for name, open := range backends() {
+	for name, open := range stands() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := open(t, nil)
