@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -22,7 +23,7 @@ type Batch struct {
 	again bool // the operation is run alone, after the batch that it was in failed
 
 	keys     map[string]*Key
-	spans    map[string][]tenantCap
+	spans    map[string][]TenantCap
 	budgets  map[BudgetID]*Budget
 	calls    map[int64]*Call
 	byKey    map[ledger.CallKey]*Call // nil: there is none
@@ -59,7 +60,7 @@ type BatchConfig struct {
 func (s *Store) newBatch(cfg BatchConfig) *Batch {
 	return &Batch{
 		tx: cfg.Tx, now: cfg.Now.UTC().Truncate(time.Microsecond), epoch: cfg.Epoch, store: &s.shared,
-		keys: map[string]*Key{}, spans: map[string][]tenantCap{}, budgets: map[BudgetID]*Budget{}, calls: map[int64]*Call{},
+		keys: map[string]*Key{}, spans: map[string][]TenantCap{}, budgets: map[BudgetID]*Budget{}, calls: map[int64]*Call{},
 		byKey: map[ledger.CallKey]*Call{}, byObject: map[Object]*Call{}, newOps: map[operation]int64{},
 		freed: map[BudgetID]struct{}{},
 	}
@@ -141,6 +142,9 @@ func (b *Batch) Load(keys []*Key, budgets []*Budget) {
 	}
 }
 
+// LoadCaps takes the caps of tenants whose rows are locked, nil for one that has none.
+func (b *Batch) LoadCaps(caps map[string][]TenantCap) { maps.Copy(b.spans, caps) }
+
 // LoadCalls takes calls that were read after the budgets were locked. Of what was
 // asked for, everything that is not among them does not exist.
 func (b *Batch) LoadCalls(calls []*Call, asked Needs) {
@@ -186,7 +190,7 @@ func (b *Batch) budgetsOf(k *Key, day string) (rows []*Budget, _ error) {
 		return nil, err
 	}
 	for _, c := range caps {
-		if err := add(BudgetID{ledger.ScopeTenant, k.Tenant, c.window(day)}, c.cap); err != nil {
+		if err := add(BudgetID{ledger.ScopeTenant, k.Tenant, c.window(day)}, c.Cap); err != nil {
 			return nil, err
 		}
 	}
@@ -399,14 +403,14 @@ func (row *Budget) used() (money.USD, error) {
 	return sum, nil
 }
 
-// tenantCap is a cap that a person set for a tenant.
-type tenantCap struct {
-	span string
-	cap  money.USD
+// TenantCap is a cap that a person set for a tenant.
+type TenantCap struct {
+	Span string
+	Cap  money.USD
 }
 
-func (c tenantCap) window(day string) string {
-	if c.span == ledger.SpanDay {
+func (c TenantCap) window(day string) string {
+	if c.Span == ledger.SpanDay {
 		return day
 	}
 	return ledger.WindowTotal
@@ -415,7 +419,7 @@ func (c tenantCap) window(day string) string {
 // tenantCaps reads the caps of a tenant once a batch, the total before
 // the day's. The tenant's row is locked against a cap that is being set meanwhile:
 // whoever sets one sums up the calls that there are.
-func (b *Batch) tenantCaps(tenant string) ([]tenantCap, error) {
+func (b *Batch) tenantCaps(tenant string) ([]TenantCap, error) {
 	if tenant == "" {
 		return nil, nil
 	}

@@ -84,7 +84,7 @@ func (b *Batch) setTenantCap(change ledger.CapChange) (*Budget, money.USD, error
 		return nil, 0, err
 	}
 	day := b.now.Format(time.DateOnly)
-	c := tenantCap{span: change.Span, cap: change.Cap}
+	c := TenantCap{Span: change.Span, Cap: change.Cap}
 	var before int64
 	err := notFound(b.tx.QueryRow(`SELECT cap FROM tenant_caps WHERE tenant = $1 AND span = $2`, change.Tenant, change.Span).Scan(&before))
 	opened := errors.Is(err, ledger.ErrNotFound)

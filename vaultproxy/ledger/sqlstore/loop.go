@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -141,8 +142,10 @@ func (s *Store) commit(batch []*request) {
 // next one: nobody was told, so nothing is sent for it, but its rows may be
 // there and must not count as in flight for ever.
 func (s *Store) transact(ops []*Op, alone bool) error {
-	if len(s.suspects) > 0 {
-		suspects := s.suspects
+	s.mu.Lock()
+	suspects := s.suspects
+	s.mu.Unlock()
+	if len(suspects) > 0 {
 		settle := &Op{Needs: Needs{Calls: suspects}, Run: func(b *Batch) error { return b.settleSuspects(suspects) }}
 		ops = append([]*Op{settle}, ops...)
 	}
@@ -151,12 +154,14 @@ func (s *Store) transact(ops []*Op, alone bool) error {
 		last = s.newBatch(cfg)
 		return last
 	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case err == nil:
-		s.suspects = nil
+		s.suspects = s.suspects[len(suspects):]
 		last.committed()
 	case errors.Is(err, ErrCommit):
-		s.suspects = append(s.suspects, last.reserved...)
+		s.suspects = append(slices.Clip(s.suspects), last.reserved...)
 	}
 	return err
 }

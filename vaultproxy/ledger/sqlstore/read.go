@@ -180,7 +180,7 @@ func (s *Store) KeyUse(ctx context.Context, keyID string) (use ledger.KeyUse, er
 			return err
 		}
 		for _, c := range caps {
-			if err := add(BudgetID{ledger.ScopeTenant, k.Tenant, c.window(today)}, c.cap); err != nil {
+			if err := add(BudgetID{ledger.ScopeTenant, k.Tenant, c.window(today)}, c.Cap); err != nil {
 				return err
 			}
 		}
@@ -191,7 +191,7 @@ func (s *Store) KeyUse(ctx context.Context, keyID string) (use ledger.KeyUse, er
 	return use, err
 }
 
-func readTenantCaps(ctx context.Context, q querier, tenant string) ([]tenantCap, error) {
+func readTenantCaps(ctx context.Context, q querier, tenant string) ([]TenantCap, error) {
 	if tenant == "" {
 		return nil, nil
 	}
@@ -202,10 +202,10 @@ func readTenantCaps(ctx context.Context, q querier, tenant string) ([]tenantCap,
 	return all(rows, scanTenantCap)
 }
 
-func scanTenantCap(row Row) (c tenantCap, err error) {
+func scanTenantCap(row Row) (c TenantCap, err error) {
 	var limit int64
-	err = row.Scan(&c.span, &limit)
-	c.cap = money.USD(limit)
+	err = row.Scan(&c.Span, &limit)
+	c.Cap = money.USD(limit)
 	return c, err
 }
 

@@ -64,7 +64,7 @@ func (s *Store) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reser
 }
 
 func (s *Store) needsOf(r ledger.Reservation) Needs {
-	needs := Needs{Keys: []string{r.KeyID}, Fresh: 1}
+	needs := Needs{Keys: []KeyDay{{KeyID: r.KeyID}}, Fresh: 1}
 	if r.RunNo != 0 {
 		needs.Calls = []ledger.CallKey{{RunNo: r.RunNo, Vendor: r.Vendor, IdempotencyKey: r.IdempotencyKey}}
 	}

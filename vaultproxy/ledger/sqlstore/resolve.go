@@ -22,9 +22,12 @@ func (s *Store) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, 
 		moved    bool
 		decision error
 	)
-	needs := Needs{Seqs: []int64{r.Seq}}
-	if r.Seen != nil {
-		needs.Keys = []string{r.Seen.KeyID}
+	var needs Needs
+	if r.Seen != nil { // else nobody knows yet behind which lock it is
+		if !asSeen(r.Seen) {
+			needs.Seqs = []int64{r.Seq}
+		}
+		needs.Keys = []KeyDay{{r.Seen.KeyID, r.Seen.Day}}
 		if r.Object != "" {
 			needs.Objects = append(needs.Objects, Object{r.Seen.Vendor, r.Object})
 		}
@@ -69,10 +72,10 @@ func (b *Batch) resolveCall(r ledger.Resolution) (c *Call, moved bool, decision,
 // needed of it, it is read.
 func (b *Batch) callToResolve(r ledger.Resolution) (*Call, error) {
 	if c, ok := b.calls[r.Seq]; ok {
-		return c, nil
+		return b.behindLock(c)
 	}
 	seen := r.Seen
-	if seen == nil || b.again || seen.State != ledger.Dispatched || seen.Target != "" {
+	if b.again || !asSeen(seen) {
 		return b.lockedCall(r.Seq)
 	}
 	k, err := b.key(seen.KeyID)
@@ -87,10 +90,27 @@ func (b *Batch) callToResolve(r ledger.Resolution) (*Call, error) {
 	return b.adopt(c), nil
 }
 
+// asSeen reports whether a call may be taken as its judge saw it.
+func asSeen(seen *ledger.Call) bool {
+	return seen != nil && seen.State == ledger.Dispatched && seen.Target == ""
+}
+
+// behindLock makes sure of a call that was found by other ways than its run: it
+// is read again once its run's budget is locked.
+func (b *Batch) behindLock(c *Call) (*Call, error) {
+	if _, locked := b.budgets[runBudget(c.RunNo)]; locked || b.tx.ForUpdate() == "" {
+		return c, nil
+	}
+	delete(b.calls, c.Seq)
+	delete(b.byKey, c.CallKey())
+	delete(b.byObject, Object{c.Vendor, c.Object})
+	return b.lockedCall(c.Seq)
+}
+
 // lockedCall reads a call under the lock of its run's budget.
 func (b *Batch) lockedCall(seq int64) (*Call, error) {
 	if c, ok := b.calls[seq]; ok {
-		return c, nil
+		return b.behindLock(c)
 	}
 	if b.tx.ForUpdate() != "" {
 		var runNo int64
@@ -297,7 +317,10 @@ func (b *Batch) relieve(by *Call, object string) error {
 // free ends the committed hold of an object that became final without cost.
 func (b *Batch) free(o Object, reason string) error {
 	holder, err := b.callOfObject(o)
-	if errors.Is(err, ledger.ErrNotFound) || (err == nil && holder.State != ledger.Committed) {
+	if err == nil {
+		holder, err = b.behindLock(holder)
+	}
+	if errors.Is(err, ledger.ErrNotFound) || (err == nil && (holder.State != ledger.Committed || !holder.Books || holder.Object != o.ID)) {
 		return nil
 	}
 	if err != nil {

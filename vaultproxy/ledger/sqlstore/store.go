@@ -30,8 +30,9 @@ type Store struct {
 	stopped  chan struct{}
 	closing  sync.Once
 	closeErr error
-	// suspects are calls of a commit whose result is not known; touched by the commit loop only.
-	suspects []ledger.CallKey
+
+	mu       sync.Mutex
+	suspects []ledger.CallKey // calls of a commit whose result is not known
 }
 
 var _ ledger.Store = (*Store)(nil)

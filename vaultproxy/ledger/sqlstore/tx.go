@@ -103,12 +103,15 @@ type Changes struct {
 
 // Needs is what an operation will read, as far as it can tell beforehand.
 type Needs struct {
-	Keys    []string // key IDs
+	Keys    []KeyDay
 	Calls   []ledger.CallKey
 	Seqs    []int64
 	Objects []Object
 	Fresh   int // calls that it may insert
 }
+
+// KeyDay names a key, and the day whose budgets it draws on; empty: today's.
+type KeyDay struct{ KeyID, Day string }
 
 // Object is a vendor's object.
 type Object struct{ Vendor, ID string }

@@ -1,0 +1,264 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlstore"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Defaults of Config.
+const (
+	// DefaultLease is how long a process may be silent before others take care of
+	// what it had in flight. It must outlast a pause that it survives.
+	DefaultLease = 30 * time.Second
+	// DefaultTimeout bounds one transaction, waiting for locks included.
+	DefaultTimeout = 5 * time.Second
+)
+
+// Config says where the ledger is.
+type Config struct {
+	URL     string           // such as postgres://tollgate@db.internal/tollgate
+	Now     func() time.Time // nil: the database's clock, which is the one to use where several processes share it
+	Lease   time.Duration    // zero: DefaultLease
+	Timeout time.Duration    // zero: DefaultTimeout
+	// MaxBatch and Writers are for comparison: one operation a commit, from many
+	// connections. Zero: group commit on one connection.
+	MaxBatch int
+	Writers  int
+}
+
+// Store is a ledger.Store in a PostgreSQL database.
+type Store struct {
+	*sqlstore.Store
+
+	db *database
+}
+
+// database is the server, as this process uses it: a sqlstore.Backend.
+type database struct {
+	cfg   Config
+	id    string
+	pool  *pgxpool.Pool
+	read  *sql.DB
+	clock clock
+	facts facts
+
+	store *sqlstore.Store
+	bg    context.Context //nolint:containedctx // of the lease and the listener, until Close
+	stop  context.CancelFunc
+	work  sync.WaitGroup
+
+	mu    sync.Mutex
+	epoch int64
+}
+
+var (
+	_ ledger.Store     = (*Store)(nil)
+	_ sqlstore.Backend = (*database)(nil)
+)
+
+// Open connects to the database, brings its schema up to date, and takes an epoch.
+func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
+	if cfg.Lease == 0 {
+		cfg.Lease = DefaultLease
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Lease < 0 || cfg.Timeout < 0 {
+		return nil, errors.New("open ledger: the lease and the timeout must not be negative")
+	}
+	d := &database{cfg: cfg, facts: facts{byID: map[string]*fact{}}}
+	d.clock.fixed = cfg.Now
+	d.bg, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			_ = d.Close()
+			err = fmt.Errorf("open ledger: %w", err)
+		}
+	}()
+	if err := d.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.enter(ctx); err != nil {
+		return nil, err
+	}
+	if d.store, err = sqlstore.New(sqlstore.Config{Backend: d, MaxBatch: cfg.MaxBatch, Writers: cfg.Writers}); err != nil {
+		return nil, err
+	}
+	if err := d.adoptOrphans(ctx); err != nil {
+		_ = d.store.Close()
+		return nil, err
+	}
+	d.work.Go(d.keepLease)
+	d.work.Go(d.listen)
+	return &Store{Store: d.store, db: d}, nil
+}
+
+// readers is how many connections read, apart from the one that writes and the
+// one that listens.
+const readers = 8
+
+func (d *database) connect(ctx context.Context) error {
+	cfg, err := pgxpool.ParseConfig(d.cfg.URL)
+	if err != nil {
+		return errors.New("the database's URL cannot be read; it looks like postgres://user@host/name")
+	}
+	cfg.MaxConns = int32(readers + 2 + d.cfg.Writers) //nolint:gosec // a handful
+	params := cfg.ConnConfig.RuntimeParams
+	params["application_name"] = "tollgate"
+	params["timezone"] = "UTC"
+	params["default_transaction_isolation"] = "read committed"
+	params["idle_in_transaction_session_timeout"] = milliseconds(2 * d.cfg.Timeout) // a lock must not outlive who took it by long
+	params["statement_timeout"] = milliseconds(d.cfg.Timeout)
+	cfg.ConnConfig.ConnectTimeout = d.cfg.Timeout
+	if d.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return reachable(err)
+	}
+	d.read = stdlib.OpenDBFromPool(d.pool)
+	if err := d.pool.Ping(ctx); err != nil {
+		return reachable(err)
+	}
+	return nil
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%d", d.Milliseconds()) }
+
+// reachable keeps a connection's error short, and without what the URL holds.
+func reachable(err error) error {
+	var refused *pgconn.ConnectError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("the database cannot be reached: %s", strings.Join(strings.Fields(refused.Error()), " "))
+	}
+	return err
+}
+
+// check refuses a server that would forget what it said was committed.
+func (d *database) check(ctx context.Context) error {
+	var standby bool
+	if err := d.pool.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		return errors.New("the database is a standby, which cannot be written to: give the primary's address")
+	}
+	for _, setting := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		var value string
+		if err := d.pool.QueryRow(ctx, `SELECT current_setting($1)`, setting).Scan(&value); err != nil {
+			return err
+		}
+		if value == "off" {
+			return fmt.Errorf("the server runs with %s off and may lose what it has committed, and with it money: turn it on", setting)
+		}
+	}
+	return nil
+}
+
+// migrate has a connection of its own: what changes a large table may take longer
+// than any call.
+func (d *database) migrate(ctx context.Context) error {
+	cfg := d.pool.Config().ConnConfig.Copy()
+	delete(cfg.RuntimeParams, "statement_timeout")
+	delete(cfg.RuntimeParams, "idle_in_transaction_session_timeout")
+	db := stdlib.OpenDB(*cfg)
+	defer func() { _ = db.Close() }()
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker() // proxies that start together migrate one after the other
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	at, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	sources := p.ListSources()
+	if newest := sources[len(sources)-1].Version; at > newest {
+		return fmt.Errorf("the database has schema version %d and this program knows %d: run the newer program", at, newest)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// enter reads or makes the ledger's identity and takes an epoch.
+func (d *database) enter(ctx context.Context) error {
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // never fails: crypto/rand ends the program instead
+	if _, err := d.pool.Exec(ctx, `INSERT INTO ledger (one, ledger_id) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`,
+		hex.EncodeToString(id)); err != nil {
+		return err
+	}
+	if err := d.pool.QueryRow(ctx, `SELECT ledger_id FROM ledger`).Scan(&d.id); err != nil {
+		return err
+	}
+	return d.newEpoch(ctx)
+}
+
+// LedgerID names this ledger.
+func (d *database) LedgerID() string { return d.id }
+
+// DB is the pool for reading.
+func (d *database) DB() *sql.DB { return d.read }
+
+// Snapshot keeps one state over all statements of a transaction.
+func (*database) Snapshot() sql.IsolationLevel { return sql.LevelRepeatableRead }
+
+// Shared is true: other processes work on the database too.
+func (*database) Shared() bool { return true }
+
+// Absent is never certain: another process may have just made the call.
+func (*database) Absent(ledger.CallKey) bool { return false }
+
+// AbsentObject is never certain either.
+func (*database) AbsentObject(sqlstore.Object) bool { return false }
+
+// Close ends the epoch, so that others need not wait for its lease, and
+// disconnects.
+func (d *database) Close() error {
+	d.stop()
+	d.work.Wait()
+	if d.read == nil {
+		if d.pool != nil {
+			d.pool.Close()
+		}
+		return nil
+	}
+	err := d.endEpoch()
+	err = errors.Join(err, d.read.Close())
+	d.pool.Close()
+	return err
+}

@@ -1,0 +1,376 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlstore"
+)
+
+// attempts bounds how often a transaction is tried again that the server broke
+// off for another's sake, or whose connection was lost before the commit.
+const attempts = 5
+
+// Transact runs operations in one transaction. It uses no caller's context: a
+// caller that leaves must not undo the others' commit.
+func (d *database) Transact(ops []*sqlstore.Op, alone bool, begin func(sqlstore.BatchConfig) *sqlstore.Batch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.bg), d.cfg.Timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		err := d.try(ctx, ops, alone, begin)
+		if err == nil || errors.Is(err, sqlstore.ErrCommit) || attempt == attempts || ctx.Err() != nil {
+			return err
+		}
+		if !again(err) && !errors.Is(err, sqlstore.ErrDown) {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(attempt*attempt) * 5 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// again reports whether the server asks to try once more.
+func again(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Code {
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return true
+	}
+	return false
+}
+
+// lost reports whether an error says that the connection or the server is gone,
+// as against the statement being wrong.
+func lost(conn *pgx.Conn, err error) bool {
+	var refused *pgconn.PgError
+	if conn.IsClosed() || !errors.As(err, &refused) {
+		return conn.IsClosed() // what is no word of the server's is our own
+	}
+	switch refused.Code[:2] {
+	case "57", "08", "53", "58": // operator intervention, connection, resources, system
+		return true
+	}
+	return false
+}
+
+func (d *database) try(ctx context.Context, ops []*sqlstore.Op, alone bool, begin func(sqlstore.BatchConfig) *sqlstore.Batch) (err error) {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return errors.Join(sqlstore.ErrDown, err)
+	}
+	defer func() {
+		if err != nil {
+			d.giveUp(conn.Conn())
+		}
+		conn.Release()
+	}()
+	if _, err := conn.Exec(ctx, `BEGIN`); err != nil {
+		return errors.Join(sqlstore.ErrDown, err)
+	}
+	t := &tx{ctx: ctx, conn: conn.Conn()}
+	if err := d.run(t, ops, alone, begin); err != nil {
+		if lost(t.conn, err) { // and COMMIT was never sent
+			err = errors.Join(sqlstore.ErrDown, err)
+		}
+		return err
+	}
+	return d.commit(ctx, conn.Conn(), t)
+}
+
+// giveUp undoes what an error left half done. A connection that cannot be rolled
+// back is closed, and the pool makes a new one.
+func (d *database) giveUp(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if conn.IsClosed() {
+		return
+	}
+	if _, err := conn.Exec(ctx, `ROLLBACK`); err != nil {
+		_ = conn.Close(ctx)
+	}
+}
+
+// commit ends the transaction. If the answer is lost it asks the server what
+// became of it, by the transaction's own number, and assumes nothing.
+func (d *database) commit(ctx context.Context, conn *pgx.Conn, t *tx) error {
+	_, err := conn.Exec(ctx, `COMMIT`)
+	if err == nil {
+		return nil
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && !lost(conn, err) {
+		return err // it says itself that it did not
+	}
+	if t.xid == "" {
+		return errors.Join(sqlstore.ErrCommit, err)
+	}
+	for {
+		status, asked := d.statusOf(ctx, t.xid)
+		switch {
+		case asked == nil && status == "committed":
+			return nil
+		case asked == nil && status == "aborted":
+			return errors.Join(sqlstore.ErrDown, err)
+		}
+		select { // still in progress, or the server is not back yet
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(sqlstore.ErrCommit, err)
+		}
+	}
+}
+
+func (d *database) statusOf(ctx context.Context, xid string) (status string, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT coalesce(pg_xact_status($1::xid8), '')`, xid).Scan(&status)
+	return status, err
+}
+
+// fact is what never changes of a key: what its calls draw on.
+type fact struct{ key sqlstore.Key }
+
+// facts remembers them, so that budgets can be locked before keys are read.
+type facts struct {
+	mu   sync.Mutex
+	byID map[string]*fact
+}
+
+const maxFacts = 10_000
+
+func (f *facts) get(keyID string) *fact {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byID[keyID]
+}
+
+func (f *facts) put(k *sqlstore.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.byID) >= maxFacts {
+		clear(f.byID)
+	}
+	f.byID[k.ID] = &fact{key: *k}
+}
+
+// wanted is what the operations of a transaction will read.
+type wanted struct {
+	keys    []string
+	tenants []string
+	budgets []sqlstore.BudgetID
+	needs   sqlstore.Needs
+	fresh   int
+}
+
+// gather adds up what operations need. A key that is seen for the first time is
+// looked up outside of the transaction, for what never changes of it.
+func (d *database) gather(ctx context.Context, ops []*sqlstore.Op) (wanted, error) {
+	var w wanted
+	today := time.Now().UTC().Format(time.DateOnly) // a guess: a budget that is not loaded ahead is read when it is needed
+	if now, ok := d.clock.read(); ok {
+		today = now.UTC().Format(time.DateOnly)
+	}
+	seenKeys, seenBudgets := map[string]bool{}, map[sqlstore.BudgetID]bool{}
+	for _, o := range ops {
+		w.needs.Calls = append(w.needs.Calls, o.Needs.Calls...)
+		w.needs.Seqs = append(w.needs.Seqs, o.Needs.Seqs...)
+		w.needs.Objects = append(w.needs.Objects, o.Needs.Objects...)
+		w.fresh += o.Needs.Fresh
+		for _, use := range o.Needs.Keys {
+			k, err := d.factOf(ctx, use.KeyID)
+			if errors.Is(err, ledger.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return w, err
+			}
+			if !seenKeys[k.ID] {
+				seenKeys[k.ID] = true
+				w.keys = append(w.keys, k.ID)
+				if k.Tenant != "" && !slices.Contains(w.tenants, k.Tenant) {
+					w.tenants = append(w.tenants, k.Tenant)
+				}
+			}
+			day := use.Day
+			if day == "" {
+				day = today
+			}
+			for _, id := range sqlstore.BudgetsOf(k, day) {
+				if !seenBudgets[id] {
+					seenBudgets[id] = true
+					w.budgets = append(w.budgets, id)
+				}
+			}
+		}
+	}
+	return w, nil
+}
+
+func (d *database) factOf(ctx context.Context, keyID string) (*sqlstore.Key, error) {
+	if f := d.facts.get(keyID); f != nil {
+		return &f.key, nil
+	}
+	k, err := sqlstore.ScanKey(d.pool.QueryRow(ctx, `SELECT `+sqlstore.KeyColumns+sqlstore.FromKeys+`WHERE k.key_id = $1`, keyID))
+	if err == nil {
+		d.facts.put(k)
+	}
+	return k, err
+}
+
+// run reads ahead, runs the operations and writes what they changed.
+func (d *database) run(t *tx, ops []*sqlstore.Op, alone bool, begin func(sqlstore.BatchConfig) *sqlstore.Batch) error {
+	w, err := d.gather(t.ctx, ops)
+	if err != nil {
+		return errors.Join(sqlstore.ErrDown, err)
+	}
+	ahead, err := d.readAhead(t, w)
+	if err != nil {
+		return err
+	}
+	if !ahead.alive {
+		// Taken for dead: what is reserved from now on belongs to a new life.
+		if err := d.newEpoch(t.ctx); err != nil {
+			return err
+		}
+	}
+	b := begin(sqlstore.BatchConfig{Tx: t, Now: ahead.now, Epoch: d.currentEpoch()})
+	b.Load(ahead.keys, ahead.budgets)
+	b.LoadCaps(ahead.caps)
+	b.LoadCalls(ahead.calls, w.needs)
+	if err := b.Run(ops, alone); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// ahead is what was read before the operations run.
+type ahead struct {
+	now     time.Time
+	alive   bool
+	keys    []*sqlstore.Key
+	budgets []*sqlstore.Budget
+	caps    map[string][]sqlstore.TenantCap
+	calls   []*sqlstore.Call
+}
+
+const (
+	lockTenants = `SELECT tenant FROM tenants WHERE tenant = ANY($1) ORDER BY tenant FOR SHARE`
+	readCaps    = `SELECT tenant, span, cap FROM tenant_caps WHERE tenant = ANY($1) ORDER BY tenant, span DESC`
+	readKeys    = `SELECT ` + sqlstore.KeyColumns + sqlstore.FromKeys + `WHERE k.key_id = ANY($1)`
+	readOwner   = `SELECT ` + microClock + `, pg_current_xact_id()::text, EXISTS (SELECT 1 FROM owners WHERE epoch = $1 AND ended_at IS NULL),
+		ARRAY(SELECT nextval('calls_seq') FROM generate_series(1, $2))`
+
+	// The order is that in which everyone locks: tenant, run, key.
+	lockBudgets = `SELECT ` + sqlstore.BudgetColumns + sqlstore.FromBudgets + `
+		WHERE (b.scope, b.owner, b.span) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
+		OR (b.scope = 'tenant' AND b.owner = ANY($4)) ORDER BY b.scope DESC, b.budget_no FOR UPDATE`
+
+	sealedCalls = `SELECT ` + sqlstore.CallColumns + sqlstore.CallSealed + sqlstore.FromSealed
+	callsByKey  = sealedCalls + `JOIN unnest($1::bigint[], $2::text[], $3::text[]) AS n (run_no, vendor, idempotency_key)
+		ON c.run_no = n.run_no AND c.vendor = n.vendor AND c.idempotency_key = n.idempotency_key`
+	callsBySeq    = sealedCalls + `WHERE c.seq = ANY($1)`
+	callsByObject = sealedCalls + `JOIN unnest($1::text[], $2::text[]) AS n (vendor, object)
+		ON c.vendor = n.vendor AND c.object = n.object AND c.books = 1`
+)
+
+// readAhead locks the budgets, and reads behind the locks, in one round trip.
+func (d *database) readAhead(t *tx, w wanted) (ahead, error) {
+	out := ahead{caps: map[string][]sqlstore.TenantCap{}}
+	var pipeline pgx.Batch
+	for _, tenant := range w.tenants {
+		out.caps[tenant] = nil
+	}
+	if len(w.tenants) > 0 {
+		pipeline.Queue(lockTenants, w.tenants)
+	}
+	if len(w.budgets) > 0 {
+		var scopes, owners, spans []string
+		for _, id := range w.budgets {
+			scopes, owners, spans = append(scopes, id.Scope), append(owners, id.Owner), append(spans, id.Window)
+		}
+		pipeline.Queue(lockBudgets, scopes, owners, spans, w.tenants).Query(func(rows pgx.Rows) error {
+			return collect(rows, &out.budgets, sqlstore.ScanBudget)
+		})
+	}
+	pipeline.Queue(readOwner, d.currentEpoch(), w.fresh).QueryRow(func(row pgx.Row) error {
+		var micro int64
+		if err := row.Scan(&micro, &t.xid, &out.alive, &t.seqs); err != nil {
+			return err
+		}
+		out.now = time.UnixMicro(micro).UTC()
+		return nil
+	})
+	if len(w.tenants) > 0 {
+		pipeline.Queue(readCaps, w.tenants).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var tenant string
+				var c sqlstore.TenantCap
+				if err := rows.Scan(&tenant, &c.Span, &c.Cap); err != nil {
+					return err
+				}
+				out.caps[tenant] = append(out.caps[tenant], c)
+			}
+			return rows.Err()
+		})
+	}
+	if len(w.keys) > 0 {
+		pipeline.Queue(readKeys, w.keys).Query(func(rows pgx.Rows) error { return collect(rows, &out.keys, sqlstore.ScanKey) })
+	}
+	d.queueCalls(&pipeline, w.needs, &out)
+	if err := t.conn.SendBatch(t.ctx, &pipeline).Close(); err != nil {
+		return out, fmt.Errorf("read ahead: %w", err)
+	}
+	if d.cfg.Now != nil {
+		out.now = d.cfg.Now()
+	} else {
+		d.clock.set(out.now)
+	}
+	return out, nil
+}
+
+func (*database) queueCalls(pipeline *pgx.Batch, needs sqlstore.Needs, out *ahead) {
+	into := func(rows pgx.Rows) error {
+		return collect(rows, &out.calls, func(row sqlstore.Row) (*sqlstore.Call, error) { return sqlstore.ScanCall(row, true) })
+	}
+	if len(needs.Calls) > 0 {
+		var runs []int64
+		var vendors, keys []string
+		for _, k := range needs.Calls {
+			runs, vendors, keys = append(runs, k.RunNo), append(vendors, k.Vendor), append(keys, k.IdempotencyKey)
+		}
+		pipeline.Queue(callsByKey, runs, vendors, keys).Query(into)
+	}
+	if len(needs.Seqs) > 0 {
+		pipeline.Queue(callsBySeq, needs.Seqs).Query(into)
+	}
+	if len(needs.Objects) > 0 {
+		var vendors, objects []string
+		for _, o := range needs.Objects {
+			vendors, objects = append(vendors, o.Vendor), append(objects, o.ID)
+		}
+		pipeline.Queue(callsByObject, vendors, objects).Query(into)
+	}
+}
+
+func collect[T any](rows pgx.Rows, into *[]T, scan func(sqlstore.Row) (T, error)) error {
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		*into = append(*into, one)
+	}
+	return rows.Err()
+}
