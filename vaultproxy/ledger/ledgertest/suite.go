@@ -14,7 +14,7 @@ func Run(t *testing.T, open Open) {
 	for _, group := range [][]test{
 		issueTests(), revokeTests(), reserveTests(), denialTests(), dayTests(), repeatTests(), stateTests(),
 		moveTests(), takeOverTests(), objectTests(), overrunTests(), proofTests(), listTests(), auditTests(),
-		crowdTests(),
+		crowdTests(), tenantTests(), waitTests(), pruneTests(),
 	} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
