@@ -60,7 +60,7 @@ func TestL5_AReplayIsGivenWhateverBecameOfTheKeyAndItsCap(t *testing.T) {
 			require.Equal(b.t, "key_revoked", b.post(k.VaultKey, intents, "item-2", charge).code())
 		},
 		"when the run was closed": func(b *testBundle, k client.IssuedKey) {
-			_, err := b.control.RevokeRun(b.t.Context(), b.run())
+			_, err := b.control.RevokeRun(b.t.Context(), b.run(), "")
 			require.NoError(b.t, err)
 			require.Equal(b.t, "key_revoked", b.post(k.VaultKey, intents, "item-2", charge).code())
 		},

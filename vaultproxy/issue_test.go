@@ -112,7 +112,7 @@ func TestL16_AClosedRunIssuesNoKeyOfAnyPhase(t *testing.T) {
 	b := setup(t, setupOptions{})
 	one := b.issue(money.Dollar)
 	two := b.issue(money.Dollar, func(r *client.IssueRequest) { r.Phase = "two" })
-	got, err := b.control.RevokeRun(t.Context(), b.run())
+	got, err := b.control.RevokeRun(t.Context(), b.run(), "")
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{one.KeyID, two.KeyID}, got.KeyIDs)
 	for _, key := range []client.IssuedKey{one, two} {
@@ -121,6 +121,21 @@ func TestL16_AClosedRunIssuesNoKeyOfAnyPhase(t *testing.T) {
 	_, err = b.control.Issue(t.Context(), b.terms(money.Dollar, func(r *client.IssueRequest) { r.Phase = "three" }), "")
 	requireCode(t, err, http.StatusConflict, "run_closed")
 	require.True(t, b.report().Closed)
+}
+
+func TestL16_ATenantsRunIsClosedByItsTenantAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar, func(r *client.IssueRequest) { r.Tenant = "acme" })
+	for tenant, says := range map[string]string{"": "tenant=", "other": "no run of this label and tenant"} {
+		_, err := b.control.RevokeRun(t.Context(), b.run(), tenant)
+		requireCode(t, err, http.StatusNotFound, "not_found")
+		require.ErrorContains(t, err, says)
+	}
+	got, err := b.control.RevokeRun(t.Context(), b.run(), "acme")
+	require.NoError(t, err)
+	require.Equal(t, []string{key.KeyID}, got.KeyIDs)
+	require.Equal(t, "key_revoked", b.post(key.VaultKey, intents, "item-1", charge).code())
 }
 
 func TestL16_AnExpiredKeyIsIssuedAnewOnTheSameBudgets(t *testing.T) {

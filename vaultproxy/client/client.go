@@ -119,10 +119,11 @@ func (c *Client) Revoke(ctx context.Context, keyID string) (Revocation, error) {
 }
 
 // RevokeRun revokes every key of a run and closes the run: no further key is
-// issued under it. 404 not_found if the label was never used.
-func (c *Client) RevokeRun(ctx context.Context, run string) (Revocation, error) {
+// issued under it. An empty tenant is the one that has no name, and not all of
+// them. 404 not_found if the tenant never used the label.
+func (c *Client) RevokeRun(ctx context.Context, run, tenant string) (Revocation, error) {
 	var out Revocation
-	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run), nil, nil, &out)
+	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run, "tenant", tenant), nil, nil, &out)
 	return out, err
 }
 

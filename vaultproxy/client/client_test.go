@@ -85,7 +85,11 @@ func TestClient_SendsWhatTheControlPlaneExpects(t *testing.T) {
 		"all keys":     {func(ctx context.Context, c *client.Client) error { _, err := c.Keys(ctx, ""); return err }, "GET /vault/keys"},
 		"a run's keys": {func(ctx context.Context, c *client.Client) error { _, err := c.Keys(ctx, "a/b&c"); return err }, "GET /vault/keys?agent_run_label=a%2Fb%26c"},
 		"a revocation": {func(ctx context.Context, c *client.Client) error { _, err := c.Revoke(ctx, "k1"); return err }, "DELETE /vault/keys/k1"},
-		"a run's end":  {func(ctx context.Context, c *client.Client) error { _, err := c.RevokeRun(ctx, "run"); return err }, "DELETE /vault/keys?agent_run_label=run"},
+		"a run's end":  {func(ctx context.Context, c *client.Client) error { _, err := c.RevokeRun(ctx, "run", ""); return err }, "DELETE /vault/keys?agent_run_label=run"},
+		"the end of a tenant's run": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.RevokeRun(ctx, "run", "a&b")
+			return err
+		}, "DELETE /vault/keys?agent_run_label=run&tenant=a%26b"},
 		"calls": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Calls(ctx, client.CallQuery{Run: "r", State: "unknown", IdempotencyKey: "i", Cursor: "5", Limit: 7})
 			return err
