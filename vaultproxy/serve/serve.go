@@ -73,25 +73,13 @@ type Server struct {
 	errs     chan error
 }
 
-// Start opens everything or nothing: secrets first, then the ports, then the
-// ledger, so that an error leaves nothing behind.
+// Start opens everything or nothing. What is given is checked first and the ports
+// are bound before the state folder is touched: an error then leaves nothing
+// behind, and no ledger is opened, which would take calls in flight for lost.
 func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
-	secret, err := stripeSecret(cfg.StripeSecretFile)
+	proxy, made, err := cfg.proxy()
 	if err != nil {
 		return nil, err
-	}
-	profile, err := stripe.New(stripe.Config{Secret: secret})
-	if err != nil {
-		return nil, err
-	}
-	if cfg.UpstreamTimeout < 0 {
-		return nil, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
-	}
-	if inClear(cfg.StripeURL) && isLive(secret) {
-		return nil, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
-	}
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
 	s := &Server{errs: make(chan error, 2)}
 	defer func() {
@@ -102,26 +90,57 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := s.listen(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if s.adminKey, err = adminKey(cfg.AdminKeyFile, cfg.StateDir, true); err != nil {
-		return nil, err
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
 	}
 	path := LedgerPath(cfg.StateDir)
-	master, err := masterKey(cfg.StateDir, path)
-	if err != nil {
+	if proxy.MasterKey, err = masterKey(cfg.StateDir, path); err != nil {
 		return nil, err
 	}
+	if made {
+		if proxy.AdminKey, err = makeSecret(adminKeyPath(cfg.StateDir), proxy.AdminKey); err != nil {
+			return nil, err
+		}
+	}
+	s.adminKey = proxy.AdminKey
 	if s.store, err = sqlite.Open(ctx, sqlite.Config{Path: path}); err != nil {
 		return nil, err
 	}
-	s.proxy, err = vaultproxy.New(vaultproxy.Config{
-		Store: s.store, AdminKey: s.adminKey, MasterKey: master, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
-		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
-	})
-	if err != nil {
+	proxy.Store = s.store
+	if s.proxy, err = vaultproxy.New(proxy); err != nil {
 		return nil, err
 	}
 	s.serve(cfg)
 	return s, nil
+}
+
+// proxy is what the configuration makes of a proxy, without a ledger and its
+// master key. made: nobody has given an admin key, so that it has a new one.
+func (cfg Config) proxy() (_ vaultproxy.Config, made bool, err error) {
+	out := vaultproxy.Config{Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout}
+	secret, err := stripeSecret(cfg.StripeSecretFile)
+	if err != nil {
+		return out, false, err
+	}
+	profile, err := stripe.New(stripe.Config{Secret: secret})
+	if err != nil {
+		return out, false, err
+	}
+	out.Upstreams = []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}}
+	if cfg.UpstreamTimeout < 0 {
+		return out, false, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
+	}
+	if inClear(cfg.StripeURL) && isLive(secret) {
+		return out, false, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
+	}
+	key, given, err := givenAdminKey(cfg.AdminKeyFile, cfg.StateDir)
+	if err != nil {
+		return out, false, err
+	}
+	if out.AdminKey = key; !given {
+		out.AdminKey = newAdminKey()
+	}
+	return out, !given, out.Check()
 }
 
 func inClear(target string) bool { return strings.HasPrefix(strings.ToLower(target), "http:") }
