@@ -234,6 +234,30 @@ func TestStart_RefusesATimeoutThatIsNone(t *testing.T) {
 	require.NoDirExists(t, b.cfg.StateDir)
 }
 
+func TestPrepare_HoldsItsPortsAndTouchesNothingElse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.cfg.DataAddr, b.cfg.ControlAddr = free(t), free(t)
+	s, err := serve.Prepare(t.Context(), b.cfg)
+	require.NoError(t, err)
+	require.Contains(t, b.refused(t), "address already in use")
+	require.NoDirExists(t, b.cfg.StateDir)
+	stop(t, s)
+	requireFree(t, b.cfg.DataAddr)
+	requireFree(t, b.cfg.ControlAddr)
+	require.NoDirExists(t, b.cfg.StateDir)
+}
+
+func TestClose_AfterARunThatFailedIsNoError(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t) // holds the folder
+	s, err := serve.Prepare(t.Context(), b.cfg)
+	require.NoError(t, err)
+	require.ErrorContains(t, s.Run(t.Context()), "another vault proxy holds it")
+	stop(t, s)
+}
+
 func TestClose_FreesThePorts(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
