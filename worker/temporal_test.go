@@ -63,6 +63,29 @@ func TestWorker_AgainstATemporalServer(t *testing.T) {
 	})
 }
 
+func TestWorker_WarnsOfAnotherLedgerOnItsTaskQueue(t *testing.T) {
+	t.Parallel()
+	temporalClient, address := peer.DevServer(t)
+	start := func(dir string) *started {
+		b := setup(t)
+		b.env["TEMPORAL_ADDRESS"], b.dir = address, dir
+		return b.begin(t, b.embedded(t, "--log-level", "warn"))
+	}
+	first := start(t.TempDir())
+	require.Empty(t, first.stderr.String())
+	require.Eventually(t, func() bool {
+		described, err := temporalClient.DescribeTaskQueue(t.Context(), workflows.TaskQueue, enums.TASK_QUEUE_TYPE_ACTIVITY)
+		return err == nil && len(described.GetPollers()) > 0
+	}, pollWindow, 100*time.Millisecond)
+
+	second := start(t.TempDir())
+	require.Contains(t, second.stderr.String(), "another worker polls this task queue")
+	for _, w := range []*started{first, second} {
+		w.stop()
+		require.Equal(t, exitOK, w.ended(t), w.stderr.String())
+	}
+}
+
 func TestHealth_FailsWithoutAWorker(t *testing.T) {
 	t.Parallel()
 	_, address := peer.DevServer(t)

@@ -91,7 +91,17 @@ func (m *Main) Run(ctx context.Context) error {
 		return err
 	}
 
+	ledger, err := proxy.control.LedgerID(ctx)
+	if err != nil {
+		return reachFailure(proxy.controlURL, err)
+	}
+	m.warnOfOtherLedgers(ctx, ledger)
+	name, err := identity(ledger)
+	if err != nil {
+		return err
+	}
 	w := worker.New(m.client, workflows.TaskQueue, worker.Options{
+		Identity:                           name,
 		MaxConcurrentActivityExecutionSize: m.cfg.Concurrency,
 		MaxConcurrentActivityTaskPollers:   activityPollers,
 		MaxConcurrentWorkflowTaskPollers:   workflowPollers,

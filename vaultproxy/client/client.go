@@ -179,6 +179,16 @@ func (c *Client) Ready(ctx context.Context) error {
 	return c.do(ctx, http.MethodGet, "/readyz", nil, nil, nil, nil)
 }
 
+// LedgerID is the ID of the ledger that the proxy keeps: it stands inside every
+// vault key that it issues.
+func (c *Client) LedgerID(ctx context.Context) (string, error) {
+	var out struct {
+		Ledger string `json:"ledger"`
+	}
+	err := c.do(ctx, http.MethodGet, "/readyz", nil, nil, nil, &out)
+	return out.Ledger, err
+}
+
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, header http.Header, in, out any) error {
 	target := c.base + path
 	if len(q) > 0 {
