@@ -27,6 +27,20 @@ func controlError(err error) error {
 		applicationError(token(refused.Code), min(refused.RetryAfter, time.Minute))
 }
 
+// ledgerError is controlError of a call about a key that was issued. A ledger that
+// does not have it is not the one that issued it. That can be put right while the
+// run goes on, so it is tried again; an end would be read as the key's own.
+func ledgerError(err error) error {
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return rule{
+			errorType: TypeWrongLedger, retry: true,
+			text: "the vault proxy that was asked does not know the run's vault key: it keeps another ledger, or an older copy",
+		}.applicationError(token(refused.Code), 0)
+	}
+	return controlError(err)
+}
+
 func controlRule(status int, code string) rule {
 	switch code {
 	case "policy_conflict":

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,7 +69,6 @@ func TestControlPlane_ErrorsSayWhetherToTryAgain(t *testing.T) {
 		"another conflict":   {denial(409, "something_else", nil), activities.TypeUnexpected, false},
 		"bad request":        {denial(400, "request_invalid", nil), activities.TypeInvalidRequest, false},
 		"unprocessable":      {denial(422, "amount_invalid", nil), activities.TypeInvalidRequest, false},
-		"not there":          {denial(404, "run_not_found", nil), activities.TypeNotFound, false},
 		"too many requests":  {denial(429, "rate_limited", nil), activities.TypeRateLimited, true},
 		"ledger unavailable": {denial(503, "ledger_unavailable", nil), activities.TypeLedgerUnavailable, true},
 		"internal error":     {denial(500, "internal", nil), activities.TypeLedgerUnavailable, true},
@@ -85,11 +85,11 @@ func TestControlPlane_ErrorsSayWhetherToTryAgain(t *testing.T) {
 					return err
 				},
 				"report": func() error {
-					_, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "run"})
+					_, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "run", KeyID: "key_1"})
 					return err
 				},
 				"read": func() error {
-					_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", Items: []int{1}})
+					_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", KeyID: "key_1", Items: []int{1}})
 					return err
 				},
 			} {
@@ -97,6 +97,69 @@ func TestControlPlane_ErrorsSayWhetherToTryAgain(t *testing.T) {
 				requireFault(t, call(), want.kind, want.retryable)
 			}
 		})
+	}
+}
+
+func TestIssueVaultKey_WhereThereIsNoControlPlaneIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.answer = denial(404, "", nil)
+	_, err := b.env.ExecuteActivity(b.act.IssueVaultKey, issueInput())
+	requireFault(t, err, activities.TypeNotFound, false)
+}
+
+func TestControlPlane_OfAnotherLedgerIsAskedAgainAndNeverBelieved(t *testing.T) {
+	t.Parallel()
+	unknown := denial(404, "not_found", nil)
+	// empty has neither the key nor a call of the run.
+	empty := func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/vault/keys/"):
+			unknown(w, r)
+		case r.URL.Path == "/vault/calls":
+			answerJSON(w, http.StatusOK, map[string]any{"calls": []any{}})
+		default:
+			denial(404, "run_not_found", nil)(w, r)
+		}
+	}
+	for sentence, answer := range map[string]func() http.HandlerFunc{
+		"from the start": func() http.HandlerFunc { return empty },
+		"from the first answer on": func() http.HandlerFunc {
+			var asked atomic.Int32
+			return func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) == 1 && r.Method == http.MethodGet {
+					answerJSON(w, http.StatusOK, map[string]any{"key_id": "key_1"})
+					return
+				}
+				empty(w, r)
+			}
+		},
+	} {
+		for name, call := range map[string]func(*testBundle) error{
+			"revoke": func(b *testBundle) error {
+				_, err := b.env.ExecuteActivity(b.act.RevokeVaultKey, activities.RevokeInput{KeyID: "key_1"})
+				return err
+			},
+			"report": func(b *testBundle) error {
+				_, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "run", KeyID: "key_1"})
+				return err
+			},
+			"read": func(b *testBundle) error {
+				_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", KeyID: "key_1", Items: []int{1}})
+				return err
+			},
+			"read of nothing": func(b *testBundle) error {
+				_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", KeyID: "key_1"})
+				return err
+			},
+		} {
+			t.Run(name+" "+sentence, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				b.answer = answer()
+				requireFault(t, call(b), activities.TypeWrongLedger, true)
+			})
+		}
 	}
 }
 
@@ -129,6 +192,10 @@ func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
 	}
 	b := setup(t)
 	b.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/vault/keys/key_1" {
+			answerJSON(w, http.StatusOK, map[string]any{"key_id": "key_1"})
+			return
+		}
 		if r.URL.Query().Get("agent_run_label") != "run" {
 			t.Error("asked for another run")
 		}
@@ -139,7 +206,7 @@ func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
 		answerJSON(w, http.StatusOK, page)
 	}
 	value, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{
-		RootWorkflowID: "r", RunLabel: "run", Items: []int{0, 1, 2, 3, 4, 5, 6, 7},
+		RootWorkflowID: "r", RunLabel: "run", KeyID: "key_1", Items: []int{0, 1, 2, 3, 4, 5, 6, 7},
 	})
 	require.NoError(t, err)
 	var result activities.OutcomesResult
@@ -159,7 +226,15 @@ func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
 func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	const runs = "/vault/reports/runs?agent_run_label="
 	b.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/vault/keys/key_1" {
+			answerJSON(w, http.StatusOK, map[string]any{"key_id": "key_1"})
+			return
+		}
+		if r.URL.RequestURI() != runs+url.QueryEscape("temporal/default/x") {
+			t.Error("asked for something else: " + r.URL.RequestURI())
+		}
 		answerJSON(w, http.StatusOK, map[string]any{"runs": []any{map[string]any{
 			"agent_run_label": r.URL.Query().Get("agent_run_label"),
 			"budget": map[string]any{
@@ -168,7 +243,7 @@ func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
 			"calls": map[string]any{"in_flight": 2, "unknown": 1},
 		}}})
 	}
-	value, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "temporal/default/x"})
+	value, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "temporal/default/x", KeyID: "key_1"})
 	require.NoError(t, err)
 	var spend activities.Spend
 	require.NoError(t, value.Get(&spend))
@@ -176,7 +251,6 @@ func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
 		CapUSD: 500 * money.Dollar, SettledUSD: 400 * money.Dollar, CommittedUSD: 30 * money.Dollar,
 		ReservedUSD: 20 * money.Dollar, UnknownUSD: 10 * money.Dollar, InFlight: 2, Unknown: 1,
 	}, spend)
-	require.Equal(t, "/vault/reports/runs?agent_run_label="+url.QueryEscape("temporal/default/x"), b.requireOne(t).path)
 }
 
 func TestPinAndFetchCustomers_HoldTheListToWhatItWas(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 type OutcomesInput struct {
 	RootWorkflowID string `json:"root_workflow_id"`
 	RunLabel       string `json:"run_label"`
+	KeyID          string `json:"key_id"` // of the run's vault key: the ledger that knows it is the run's
 	Items          []int  `json:"items"`
 }
 
@@ -42,17 +43,37 @@ type OutcomesResult struct {
 // tell: they ran out of time, or were cut off.
 func (a *Activities) ReadOutcomes(ctx context.Context, in OutcomesInput) (OutcomesResult, error) {
 	out := OutcomesResult{Outcomes: make([]ItemOutcome, 0, len(in.Items))}
-	for _, item := range in.Items {
-		page, err := a.control.Calls(ctx, client.CallQuery{
-			Run:            in.RunLabel,
-			IdempotencyKey: IdempotencyKey(in.RootWorkflowID, item),
-		})
-		if err != nil {
-			return OutcomesResult{}, controlError(err)
+	err := a.fromLedgerOf(ctx, in.KeyID, func() error {
+		for _, item := range in.Items {
+			page, err := a.control.Calls(ctx, client.CallQuery{
+				Run:            in.RunLabel,
+				IdempotencyKey: IdempotencyKey(in.RootWorkflowID, item),
+			})
+			if err != nil {
+				return err
+			}
+			out.Outcomes = append(out.Outcomes, itemOutcome(item, page.Calls))
 		}
-		out.Outcomes = append(out.Outcomes, itemOutcome(item, page.Calls))
+		return nil
+	})
+	if err != nil {
+		return OutcomesResult{}, err
 	}
 	return out, nil
+}
+
+// fromLedgerOf reads from the ledger that issued a key. Of another one, or of an
+// older copy, every charged item would look as if it had never been tried. The
+// ledger is asked for the key once more afterwards: another proxy may have come to
+// the same address meanwhile, as when a worker was restarted on another state folder.
+func (a *Activities) fromLedgerOf(ctx context.Context, keyID string, read func() error) error {
+	knows := func() error { _, err := a.control.Key(ctx, keyID); return err }
+	for _, step := range []func() error{knows, read, knows} {
+		if err := step(); err != nil {
+			return ledgerError(err)
+		}
+	}
+	return nil
 }
 
 func itemOutcome(item int, calls []client.Call) ItemOutcome {
@@ -80,6 +101,7 @@ func itemOutcome(item int, calls []client.Call) ItemOutcome {
 // ReportInput names a run.
 type ReportInput struct {
 	RunLabel string `json:"run_label"`
+	KeyID    string `json:"key_id"` // of the run's vault key: the ledger that knows it is the run's
 }
 
 // Spend is what a run has cost so far, by the ledger.
@@ -95,9 +117,13 @@ type Spend struct {
 
 // SpendReport reads the run's budget and its calls that have no proven outcome.
 func (a *Activities) SpendReport(ctx context.Context, in ReportInput) (Spend, error) {
-	report, err := a.control.RunReport(ctx, in.RunLabel)
+	var report client.RunReport
+	err := a.fromLedgerOf(ctx, in.KeyID, func() (err error) {
+		report, err = a.control.RunReport(ctx, in.RunLabel)
+		return err
+	})
 	if err != nil {
-		return Spend{}, controlError(err)
+		return Spend{}, err
 	}
 	return Spend{
 		CapUSD:       report.Budget.CapUSD,

@@ -76,10 +76,11 @@ type RevokeResult struct {
 
 // RevokeVaultKey revokes one key; revoking it again changes nothing. It revokes
 // by key and not by run, since closing the run would also bar a later key of it.
+// That it succeeds proves that the ledger is the one that issued the key.
 func (a *Activities) RevokeVaultKey(ctx context.Context, in RevokeInput) (RevokeResult, error) {
 	out, err := a.control.Revoke(ctx, in.KeyID)
 	if err != nil {
-		return RevokeResult{}, controlError(err)
+		return RevokeResult{}, ledgerError(err)
 	}
 	return RevokeResult{InFlight: out.InFlight, Unknown: out.UnknownCalls}, nil
 }

@@ -95,7 +95,7 @@ type auditLog struct {
 func (l *auditLog) each(ctx context.Context, row func(client.AuditRow) error) error {
 	l.query.Limit = auditPage
 	if l.limit > 0 && l.limit < auditPage {
-		l.query.Limit = l.limit
+		l.query.Limit = l.limit + 1 // one more row tells whether there are more
 	}
 	for seen := 0; ; {
 		page, err := l.vault.Audit(ctx, l.query)
@@ -113,10 +113,6 @@ func (l *auditLog) each(ctx context.Context, row func(client.AuditRow) error) er
 			seen++
 		}
 		if page.NextCursor == "" {
-			return nil
-		}
-		if l.limit > 0 && seen == l.limit {
-			l.more = true
 			return nil
 		}
 		l.query.Cursor = page.NextCursor

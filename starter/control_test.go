@@ -131,6 +131,14 @@ func TestRevoke_ClosesTheRunInTheNamespaceOfTheEnvironment(t *testing.T) {
 	require.Equal(t, "closed temporal/prod/billing-pro-2026-11: 1 vault key revoked at 2026-11-23 12:00:00 UTC, 61 charges still in flight\n", b.stdout.String())
 }
 
+func TestRevoke_ClosesTheRunOfATenant(t *testing.T) {
+	t.Parallel()
+	b, plane, flags := proxied(t, map[string]any{"DELETE /vault/keys": client.Revocation{KeyIDs: []string{"key_7"}, RevokedAt: noon}})
+
+	require.Equal(t, exitOK, b.run(t.Context(), append([]string{"revoke", "--run-label", "nightly", "--tenant", "acme"}, flags...)), b.stderr.String())
+	require.Equal(t, []string{"DELETE /vault/keys?agent_run_label=nightly&tenant=acme"}, plane.asked)
+}
+
 func TestKeys_ShowsTheBudgetThatDecides(t *testing.T) {
 	t.Parallel()
 	tight := exampleBudget()
@@ -176,13 +184,38 @@ func TestAudit_CutsTheTableAndSaysSo(t *testing.T) {
 	code := b.run(t.Context(), append([]string{"audit", "billing-pro-2026-11", "--verdict", "settled", "--limit", "2"}, flags...))
 
 	require.Equal(t, exitOK, code, b.stderr.String())
-	require.Equal(t, []string{"GET /vault/audit?agent_run_label=temporal/default/billing-pro-2026-11&limit=2&verdict=settled"}, plane.asked)
+	require.Equal(t, []string{"GET /vault/audit?agent_run_label=temporal/default/billing-pro-2026-11&limit=3&verdict=settled"}, plane.asked)
 	require.Equal(t, `TIME (UTC)           VERDICT  CODE       ITEM  STATUS   PRICE  BOOKED
 ---------------------------------------------------------------------
 2026-11-23 12:00:00  settled  succeeded     0     200  $12.00  $12.00
 2026-11-23 12:00:01  settled  succeeded     1     200  $12.00  $12.00
 `, b.stdout.String())
 	require.Equal(t, "there are more rows: --limit 0 shows all, --ndjson writes them all as JSON", b.errorLine(t))
+}
+
+func TestAudit_SaysNothingOfMoreWhereThereIsNone(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{2, 1000, 2000} {
+		b, _, flags := proxied(t, map[string]any{"GET /vault/audit": fullPages(limit)})
+		args := append([]string{"audit", "--limit", strconv.Itoa(limit)}, flags...)
+		require.Equal(t, exitOK, b.run(t.Context(), args), b.stderr.String())
+		require.Equal(t, limit+2, strings.Count(b.stdout.String(), "\n"), "a title, a line and the rows")
+		require.Empty(t, b.stderr.String())
+	}
+}
+
+// fullPages is a log that promises another page after each full one, as the
+// proxy does, which does not look ahead.
+func fullPages(rows int) func(url.Values) any {
+	return func(q url.Values) any {
+		from, _ := strconv.Atoi(q.Get("cursor"))
+		limit, _ := strconv.Atoi(q.Get("limit"))
+		page := auditPages(rows)(q).(client.AuditPage)
+		if len(page.Rows) == limit {
+			page.NextCursor = strconv.Itoa(from + limit)
+		}
+		return page
+	}
 }
 
 func TestAudit_WritesEveryPageAsLinesOfJSON(t *testing.T) {
@@ -209,7 +242,10 @@ func TestControlCommands_SayWhatToDoWhenTheProxyRefuses(t *testing.T) {
 		want string
 	}{
 		"a run that the ledger does not know": {[]string{"report", "x"}, "starter: no key was ever issued for this run label (run_not_found)"},
-		"the same, to be revoked":             {[]string{"revoke", "x"}, "starter: no key was ever issued for this run label (run_not_found)"},
+		"the same, to be revoked": {[]string{"revoke", "x"},
+			"starter: the ledger has no run temporal/default/x without a tenant: name its tenant by --tenant, or check the label with 'starter keys'"},
+		"the same of a tenant": {[]string{"revoke", "--run-label", "y", "--tenant", "acme"},
+			"starter: the ledger has no run y of tenant acme: check both with 'starter keys --json'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

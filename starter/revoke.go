@@ -1,14 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
 )
 
 func (p *program) revokeCommand() *cobra.Command {
 	var t target
 	var c control
+	var tenant string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "revoke (WORKFLOW_ID | --plan PLAN --period YYYY-MM | --run-label LABEL)",
@@ -16,8 +21,9 @@ func (p *program) revokeCommand() *cobra.Command {
 		Long: "Revoke every vault key of a run and close the run: no further charge is reserved and no further\n" +
 			"key is issued under it. Charges already sent to the vendor run to their end and are booked.\n" +
 			"Temporal need not be up; a running workflow sees its key refused, stops and completes.",
-		Example: "  starter revoke billing-pro-2026-11",
-		Args:    oneArgumentAtMost,
+		Example: "  starter revoke billing-pro-2026-11\n" +
+			"  starter revoke --run-label my-agent/run-17 --tenant acme",
+		Args: oneArgumentAtMost,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			label, err := p.runLabel(&t, args)
 			if err != nil {
@@ -27,9 +33,9 @@ func (p *program) revokeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			revoked, err := vault.RevokeRun(cmd.Context(), label)
+			revoked, err := vault.RevokeRun(cmd.Context(), label, tenant)
 			if err != nil {
-				return controlFailure(address, err)
+				return revokeFailure(address, label, tenant, err)
 			}
 			if asJSON {
 				return writeJSON(p.stdout, revoked)
@@ -44,6 +50,20 @@ func (p *program) revokeCommand() *cobra.Command {
 	}
 	t.bindLabel(cmd.Flags())
 	c.bind(cmd.Flags())
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the run, for runs that have one; billing runs have none")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the result as JSON")
 	return cmd
+}
+
+// revokeFailure tells a run that is not there from one that belongs to a tenant:
+// who believes the first lets the second one spend on.
+func revokeFailure(address, label, tenant string, err error) error {
+	var answered *client.Error
+	switch {
+	case !errors.As(err, &answered) || answered.Status != http.StatusNotFound || answered.Code == "":
+		return controlFailure(address, err)
+	case tenant == "":
+		return fmt.Errorf("the ledger has no run %s without a tenant: name its tenant by --tenant, or check the label with 'starter keys'", label)
+	}
+	return fmt.Errorf("the ledger has no run %s of tenant %s: check both with 'starter keys --json'", label, tenant)
 }

@@ -75,6 +75,7 @@ func ending(reason string) string {
 		activities.TypeKeyRevoked:         "its vault key was revoked",
 		activities.TypeKeyExpired:         "its vault key expired; --key-ttl was too short",
 		activities.TypeKeyUnknown:         "the proxy does not know its vault key; has the ledger been replaced?",
+		activities.TypeWrongLedger:        "the worker's proxy keeps another ledger; start it on the run's own state folder",
 		activities.TypeVendorCredentials:  "the vendor refused the proxy's secret",
 		activities.TypeEndpointNotAllowed: "its vault key does not allow the call",
 		workflows.StopCanceled:            "it was canceled",

@@ -128,7 +128,7 @@ func revoke(b *testBundle, key client.IssuedKey) {
 func expire(b *testBundle, _ client.IssuedKey) { b.clock.advance(10 * time.Second) }
 
 func closeRun(b *testBundle, _ client.IssuedKey) {
-	_, err := b.control.RevokeRun(b.t.Context(), b.run())
+	_, err := b.control.RevokeRun(b.t.Context(), b.run(), "")
 	require.NoError(b.t, err)
 }
 

@@ -60,7 +60,7 @@ func TestL5_AReplayIsGivenWhateverBecameOfTheKeyAndItsCap(t *testing.T) {
 			require.Equal(b.t, "key_revoked", b.post(k.VaultKey, intents, "item-2", charge).code())
 		},
 		"when the run was closed": func(b *testBundle, k client.IssuedKey) {
-			_, err := b.control.RevokeRun(b.t.Context(), b.run())
+			_, err := b.control.RevokeRun(b.t.Context(), b.run(), "")
 			require.NoError(b.t, err)
 			require.Equal(b.t, "key_revoked", b.post(k.VaultKey, intents, "item-2", charge).code())
 		},
@@ -238,4 +238,24 @@ func TestIdempotency_AWriteNeedsAKeyOfPlainText(t *testing.T) {
 	require.Equal(t, "request_invalid", b.post(key.VaultKey, intents, "k\u00e9y", charge).code())
 	require.Equal(t, http.StatusOK, b.post(key.VaultKey, intents, strings.Repeat("k", 255), charge).status)
 	require.Equal(t, 1, b.sim.Truth().Posts)
+}
+
+func TestL6_EverySendOfACallCarriesTheItemOfItsFirst(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{script: func(p vendorsim.FaultPoint) vendorsim.Fault {
+		if p.Attempt == 1 {
+			return vendorsim.RateLimited429
+		}
+		return vendorsim.NoFault
+	}})
+	key := b.issue(money.Dollar)
+	require.Equal(t, "rate_limited", b.post(key.VaultKey, intents, "item-1", charge, "Tollgate-Item", "1").code())
+	got := b.post(key.VaultKey, intents, "item-1", charge, "Tollgate-Item", "2")
+	require.Equal(t, http.StatusOK, got.status, got.raw)
+	posts := b.seen.of(http.MethodPost)
+	require.Len(t, posts, 2)
+	require.Equal(t, posts[0].key, posts[1].key)
+	require.Equal(t, posts[0].body, posts[1].body, "under one key the vendor sees one request")
+	require.Contains(t, posts[1].body, "tollgate_item%5D=1")
+	require.Equal(t, "1", b.call("item-1").Item)
 }

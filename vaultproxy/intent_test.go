@@ -9,6 +9,7 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vendorsim"
 )
 
 // unconfirmed makes a PaymentIntent of $4.00 that takes no money yet.
@@ -66,32 +67,175 @@ func TestConfirm_TakesOverWhatItsCreationHolds(t *testing.T) {
 	b.sentOnce()
 }
 
-func TestConfirm_ThatIsDeclinedFreesTheHoldAndTheNextOneIsMeteredInFull(t *testing.T) {
+const (
+	declinedCard = "payment_method=pm_card_chargeDeclined"
+	goodCard     = "payment_method=pm_card_visa"
+)
+
+func TestDecline_KeepsTheHoldAsLongAsTheIntentCanStillBePaid(t *testing.T) {
 	t.Parallel()
-	b := setup(t, setupOptions{})
-	key := b.issue(4 * money.Dollar)
-	id := b.create(key, "create", unconfirmed)
+	onSession := strings.Replace(unconfirmed, goodCard, declinedCard, 1) + "&confirm=true"
+	// Each decline sends its call, and returns the intent and how to send the same again.
+	for name, decline := range map[string]func(*testBundle, client.IssuedKey) (string, func() httpAnswer){
+		"a confirm": func(b *testBundle, key client.IssuedKey) (string, func() httpAnswer) {
+			id := b.create(key, "create", unconfirmed)
+			send := func() httpAnswer {
+				return b.post(key.VaultKey, intents+"/"+id+"/confirm", "declined", declinedCard+"&off_session=true")
+			}
+			require.Equal(b.t, http.StatusPaymentRequired, send().status)
+			return id, send
+		},
+		"a confirm of what no run holds": func(b *testBundle, key client.IssuedKey) (string, func() httpAnswer) {
+			id := b.behindItsBack("/v1/payment_intents", unconfirmed)
+			send := func() httpAnswer { return b.post(key.VaultKey, intents+"/"+id+"/confirm", "declined", declinedCard) }
+			require.Equal(b.t, http.StatusPaymentRequired, send().status)
+			return id, send
+		},
+		"a creation while the customer is there": func(b *testBundle, key client.IssuedKey) (string, func() httpAnswer) {
+			send := func() httpAnswer { return b.post(key.VaultKey, intents, "declined", onSession) }
+			got := send()
+			require.Equal(b.t, http.StatusPaymentRequired, got.status)
+			return intentOf(got), send
+		},
+		"a failed authentication": func(b *testBundle, key client.IssuedKey) (string, func() httpAnswer) {
+			body := strings.Replace(unconfirmed, "pm_card_visa", "pm_card_authenticationRequired", 1) + "&confirm=true"
+			send := func() httpAnswer { return b.post(key.VaultKey, intents, "declined", body) }
+			got := send()
+			require.Equal(b.t, "requires_action", got.text("status"), got.raw)
+			b.customerTries(got.text("id"), declinedCard, http.StatusPaymentRequired)
+			return got.text("id"), send
+		},
+	} {
+		for end, finish := range map[string]func(*testBundle, client.IssuedKey, string) money.USD{
+			"until the customer pays with another card": func(b *testBundle, _ client.IssuedKey, id string) money.USD {
+				b.customerTries(id, goodCard, http.StatusOK)
+				b.reconcile()
+				return 4 * money.Dollar
+			},
+			"until it is cancelled through the proxy": func(b *testBundle, key client.IssuedKey, id string) money.USD {
+				require.Equal(b.t, http.StatusOK, b.post(key.VaultKey, intents+"/"+id+"/cancel", "cancel", "").status)
+				return 0
+			},
+			"until it is cancelled elsewhere": func(b *testBundle, _ client.IssuedKey, id string) money.USD {
+				b.behindItsBack("/v1/payment_intents/"+id+"/cancel", "")
+				b.reconcile()
+				return 0
+			},
+			"until it is confirmed under a new key": func(b *testBundle, key client.IssuedKey, id string) money.USD {
+				got := b.post(key.VaultKey, intents+"/"+id+"/confirm", "confirm again", goodCard)
+				require.Equal(b.t, http.StatusOK, got.status, got.raw)
+				return 4 * money.Dollar
+			},
+		} {
+			t.Run(name+" "+end, func(t *testing.T) {
+				t.Parallel()
+				b := setup(t, setupOptions{})
+				key := b.issue(4 * money.Dollar) // room for the amount once
+				id, again := decline(b, key)
+				first := again()
+				b.requireBudget(4*money.Dollar, 0)
+				b.reconcile()
+				b.requireBudget(4*money.Dollar, 0)
+				require.Equal(t, "cap_exhausted", b.post(key.VaultKey, intents, "other", charge).code())
 
-	got := b.post(key.VaultKey, intents+"/"+id+"/confirm", "confirm-1", "payment_method=pm_card_chargeDeclined&off_session=true")
-	require.Equal(t, http.StatusPaymentRequired, got.status, got.raw)
-	b.requireBudget(0, 0)
-
-	require.Equal(t, http.StatusOK, b.post(key.VaultKey, intents, "other", charge).status)
-	got = b.post(key.VaultKey, intents+"/"+id+"/confirm", "confirm-2", "payment_method=pm_card_visa&off_session=true")
-	require.Equal(t, "cap_exhausted", got.code(), "the intent's amount needs room again")
-	require.Equal(t, "4.00", got.text("price_usd"))
-	require.Equal(t, 1, b.sim.Truth().Charges)
+				settled := finish(b, key, id)
+				b.requireBudget(0, settled)
+				require.Equal(t, int64(settled), b.sim.Truth().SucceededTotalMicroUSD)
+				replay := again()
+				require.Equal(t, "true", replay.header.Get("Tollgate-Replayed"))
+				require.Equal(t, first.status, replay.status)
+				require.Equal(t, first.raw, replay.raw, "the first conclusive answer stays")
+				b.sentOnce()
+			})
+		}
+	}
 }
 
-func TestConfirm_OfAnIntentWhoseHoldIsGoneIsMeteredByLookUp(t *testing.T) {
+// customerTries confirms an intent as the customer does who has its client
+// secret, which the proxy sees nothing of.
+func (b *testBundle) customerTries(id, method string, want int) {
+	b.t.Helper()
+	got, err := b.do(http.MethodPost, b.vendor.URL+"/v1/payment_intents/"+id+"/confirm", method,
+		"Authorization", "Bearer sk_test_somebody_else", "Content-Type", "application/x-www-form-urlencoded")
+	require.NoError(b.t, err)
+	require.Equal(b.t, want, got.status, got.raw)
+}
+
+func intentOf(a httpAnswer) string {
+	fault, _ := a.body["error"].(map[string]any)
+	object, _ := fault["payment_intent"].(map[string]any)
+	id, _ := object["id"].(string)
+	return id
+}
+
+func TestDecline_WhoseAnswerIsLostKeepsTheHoldAsWell(t *testing.T) {
+	t.Parallel()
+	for name, create := range map[string]bool{"of a creation while the customer is there": true, "of a confirm": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{script: func(p vendorsim.FaultPoint) vendorsim.Fault {
+				if p.Attempt == 1 && (create || strings.HasSuffix(p.Path, "/confirm")) {
+					return vendorsim.AnswerLost
+				}
+				return vendorsim.NoFault
+			}})
+			key := b.issue(4 * money.Dollar)
+			path, body := intents, strings.Replace(unconfirmed, goodCard, declinedCard, 1)+"&confirm=true"
+			if !create {
+				path, body = intents+"/"+b.create(key, "create", unconfirmed)+"/confirm", declinedCard
+			}
+			require.Equal(t, "outcome_unknown", b.post(key.VaultKey, path, "declined", body).code())
+			got := b.post(key.VaultKey, path, "declined", body)
+			require.Equal(t, http.StatusPaymentRequired, got.status, got.raw)
+			b.requireBudget(4*money.Dollar, 0)
+			require.Equal(t, "committed", b.call("declined").State)
+		})
+	}
+}
+
+func TestDecline_BesideAnotherConfirmThatGoesThroughHoldsNothing(t *testing.T) {
+	t.Parallel()
+	held, arrived := make(chan struct{}), make(chan struct{})
+	b := setup(t, setupOptions{upstream: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/confirm") && r.ContentLength == int64(len(goodCard)) {
+				close(arrived)
+				<-held
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	key := b.issue(8 * money.Dollar)
+	id := b.create(key, "create", unconfirmed)
+	confirm := intents + "/" + id + "/confirm"
+	good := b.inBackground(key.VaultKey, confirm, "good", goodCard)
+	<-arrived
+	got := b.post(key.VaultKey, confirm, "bad", declinedCard)
+	close(held)
+	require.Equal(t, http.StatusPaymentRequired, got.status, got.raw)
+	require.Equal(t, http.StatusOK, (<-good).status)
+	b.requireBudget(0, 4*money.Dollar)
+	require.Equal(t, "released", b.call("bad").State)
+	require.True(t, b.call("bad").Declined)
+}
+
+func TestDecline_OffSessionGivesTheHoldBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar)
+	declined := strings.Replace(charge, "pm_card_visa", "pm_card_chargeDeclined", 1)
+	require.Equal(t, http.StatusPaymentRequired, b.post(key.VaultKey, intents, "item-1", declined).status)
+	b.requireBudget(0, 0)
+	require.Equal(t, http.StatusOK, b.post(key.VaultKey, intents, "item-2", charge).status)
+}
+
+func TestConfirm_OfAnIntentThatNoRunHoldsIsMeteredByLookUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{})
 	key := b.issue(4 * money.Dollar)
-	id := b.create(key, "create", unconfirmed)
+	id := b.behindItsBack("/v1/payment_intents", unconfirmed)
 	confirm := intents + "/" + id + "/confirm"
-	require.Equal(t, http.StatusPaymentRequired,
-		b.post(key.VaultKey, confirm, "confirm-1", "payment_method=pm_card_chargeDeclined&off_session=true").status)
-	got := b.post(key.VaultKey, confirm, "confirm-2", "payment_method=pm_card_visa&off_session=true")
+	got := b.post(key.VaultKey, confirm, "confirm", goodCard+"&off_session=true")
 	require.Equal(t, http.StatusOK, got.status, got.raw)
 	b.requireBudget(0, 4*money.Dollar)
 }

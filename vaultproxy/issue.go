@@ -1,6 +1,7 @@
 package vaultproxy
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -35,11 +36,9 @@ func (p *Proxy) issueKey(r *http.Request) reply {
 	if err != nil {
 		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
 	}
-	now, err := p.store.Now(r.Context())
-	if err != nil {
+	if valid, err := p.expiryHolds(r.Context(), &spec); err != nil {
 		return p.failed(err)
-	}
-	if !spec.ExpiresAt.IsZero() && (!spec.ExpiresAt.After(now) || spec.ExpiresAt.Sub(now) > maxKeyLife) {
+	} else if !valid {
 		return fail(http.StatusBadRequest, string(RequestInvalid), "expires_at must be in the future, at most 31 days ahead")
 	}
 	k, minted, err := p.store.Issue(r.Context(), spec)
@@ -50,6 +49,41 @@ func (p *Proxy) issueKey(r *http.Request) reply {
 		"phase", k.Phase, "generation", k.Generation, "expires_at", k.ExpiresAt)
 	return jsonReply(http.StatusCreated, client.IssuedKey{VaultKey: p.tokens.mint(k.ID), KeyID: k.ID, ExpiresAt: k.ExpiresAt})
 }
+
+// expiryHolds reports whether a key may be minted until the moment that was asked
+// for, or whether none has to be. A request that is repeated after its moment is
+// over gets the live key all the same, or is told why there is none.
+func (p *Proxy) expiryHolds(ctx context.Context, spec *ledger.KeySpec) (bool, error) {
+	if spec.ExpiresAt.IsZero() {
+		return true, nil
+	}
+	now, err := p.store.Now(ctx)
+	if err != nil {
+		return false, err
+	}
+	if spec.ExpiresAt.After(now) && spec.ExpiresAt.Sub(now) <= maxKeyLife {
+		return true, nil
+	}
+	keys, err := p.store.Keys(ctx, ledger.KeyFilter{Run: spec.Run, Tenant: spec.Tenant, Limit: maxGenerations})
+	if err != nil {
+		return false, err
+	}
+	for _, k := range keys { // newest first: the first one of the identity is its last
+		if k.IssueID != spec.IssueID {
+			continue
+		}
+		if k.RevokedAt.IsZero() && !k.RunClosed && !now.Before(k.ExpiresAt) {
+			return false, nil
+		}
+		// Should it expire before it is asked for, what is minted is as dead as it.
+		spec.ExpiresAt = k.ExpiresAt
+		return true, nil
+	}
+	return false, nil
+}
+
+// maxGenerations bounds the keys of a run among which an identity is looked for.
+const maxGenerations = 10_000
 
 // keySpec checks a request and works out its identity.
 func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.KeySpec, error) {
@@ -90,6 +124,9 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 		id = hashParts("issue by key", spec.Tenant, idempotencyKey)
 	}
 	spec.IssueID = hex.EncodeToString(id[:16])
+	// How long a key lives is fixed when it is minted: asking for another span must
+	// neither change a live key nor bar the next one.
+	req.ExpiresIn, req.ExpiresAt = "", nil
 	encoded, err := json.Marshal(req)
 	if err != nil {
 		return spec, errors.New("the request cannot be encoded")

@@ -61,7 +61,6 @@ func TestL16_AnotherPolicyUnderTheSameIdentityIsAConflict(t *testing.T) {
 		"one more cap":      func(r *client.IssueRequest) { r.PerCallUSDCap = usd(money.Dollar) },
 		"another run cap":   func(r *client.IssueRequest) { r.RunUSDCap = usd(2 * money.Dollar) },
 		"another allowlist": func(r *client.IssueRequest) { r.AllowedEndpoints = r.AllowedEndpoints[:1] },
-		"another life":      func(r *client.IssueRequest) { r.ExpiresIn = "3h" },
 		"another agent":     func(r *client.IssueRequest) { r.AgentName = "other" },
 	} {
 		_, err := b.control.Issue(t.Context(), b.terms(money.Dollar, change), "")
@@ -113,7 +112,7 @@ func TestL16_AClosedRunIssuesNoKeyOfAnyPhase(t *testing.T) {
 	b := setup(t, setupOptions{})
 	one := b.issue(money.Dollar)
 	two := b.issue(money.Dollar, func(r *client.IssueRequest) { r.Phase = "two" })
-	got, err := b.control.RevokeRun(t.Context(), b.run())
+	got, err := b.control.RevokeRun(t.Context(), b.run(), "")
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{one.KeyID, two.KeyID}, got.KeyIDs)
 	for _, key := range []client.IssuedKey{one, two} {
@@ -122,6 +121,21 @@ func TestL16_AClosedRunIssuesNoKeyOfAnyPhase(t *testing.T) {
 	_, err = b.control.Issue(t.Context(), b.terms(money.Dollar, func(r *client.IssueRequest) { r.Phase = "three" }), "")
 	requireCode(t, err, http.StatusConflict, "run_closed")
 	require.True(t, b.report().Closed)
+}
+
+func TestL16_ATenantsRunIsClosedByItsTenantAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar, func(r *client.IssueRequest) { r.Tenant = "acme" })
+	for tenant, says := range map[string]string{"": "tenant=", "other": "no run of this label and tenant"} {
+		_, err := b.control.RevokeRun(t.Context(), b.run(), tenant)
+		requireCode(t, err, http.StatusNotFound, "not_found")
+		require.ErrorContains(t, err, says)
+	}
+	got, err := b.control.RevokeRun(t.Context(), b.run(), "acme")
+	require.NoError(t, err)
+	require.Equal(t, []string{key.KeyID}, got.KeyIDs)
+	require.Equal(t, "key_revoked", b.post(key.VaultKey, intents, "item-1", charge).code())
 }
 
 func TestL16_AnExpiredKeyIsIssuedAnewOnTheSameBudgets(t *testing.T) {
@@ -142,6 +156,70 @@ func TestL16_AnExpiredKeyIsIssuedAnewOnTheSameBudgets(t *testing.T) {
 	require.Equal(t, "cap_exhausted", b.post(second.VaultKey, intents, "item-3", charge).code())
 	require.Equal(t, "true", b.post(second.VaultKey, intents, "item-1", charge).header.Get("Tollgate-Replayed"))
 	require.Equal(t, "key_expired", b.post(first.VaultKey, intents, "item-4", charge).code())
+}
+
+// until asks for a key that lives to a moment, an hour and the like from now.
+func (b *testBundle) until(d time.Duration) func(*client.IssueRequest) {
+	at := b.clock.now().Add(d).UTC().Truncate(time.Second)
+	return func(r *client.IssueRequest) { r.ExpiresIn, r.ExpiresAt = "", &at }
+}
+
+func TestL16_ALiveKeyKeepsItsExpiryWhateverIsAskedFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	expiry := b.until(2 * time.Hour)
+	first := b.issue(money.Dollar, expiry)
+	for name, change := range map[string]func(*client.IssueRequest){
+		"a later moment":         b.until(5 * time.Hour),
+		"an earlier moment":      b.until(time.Hour),
+		"a moment that is over":  b.until(-time.Hour),
+		"a moment too far ahead": b.until(1000 * time.Hour),
+		"a span":                 func(*client.IssueRequest) {},
+		"another span":           func(r *client.IssueRequest) { r.ExpiresIn = "9h" },
+	} {
+		require.Equal(t, first, b.issue(money.Dollar, change), name)
+	}
+	b.clock.advance(2*time.Hour - time.Second)
+	require.Equal(t, http.StatusOK, b.post(first.VaultKey, intents, "item-1", charge).status)
+	b.clock.advance(2 * time.Second)
+	require.Equal(t, "key_expired", b.post(first.VaultKey, intents, "item-2", charge).code())
+}
+
+func TestL16_AnExpiredKeyIsIssuedAnewUntilALaterMoment(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	expiry := b.until(2 * time.Hour)
+	first := b.issue(2*money.Dollar, expiry)
+	require.Equal(t, http.StatusOK, b.post(first.VaultKey, intents, "item-1", charge).status)
+	b.clock.advance(3 * time.Hour)
+
+	for name, change := range map[string]func(*client.IssueRequest){
+		"a moment that is over":  expiry,
+		"a moment too far ahead": b.until(1000 * time.Hour),
+	} {
+		_, err := b.control.Issue(t.Context(), b.terms(2*money.Dollar, change), "")
+		requireCode(t, err, http.StatusBadRequest, "request_invalid", name)
+	}
+	second := b.issue(2*money.Dollar, b.until(time.Hour))
+	require.NotEqual(t, first.KeyID, second.KeyID)
+	view, err := b.control.Key(t.Context(), second.KeyID)
+	require.NoError(t, err)
+	require.Equal(t, 2, view.Generation)
+	require.Equal(t, http.StatusOK, b.post(second.VaultKey, intents, "item-2", charge).status)
+	require.Equal(t, "cap_exhausted", b.post(second.VaultKey, intents, "item-3", charge).code(), "it is the same budget")
+}
+
+func TestL16_AMomentThatIsOverDoesNotHideWhyNoKeyIsIssued(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar)
+	over := b.until(-time.Hour)
+	_, err := b.control.Issue(t.Context(), b.terms(2*money.Dollar, over), "")
+	requireCode(t, err, http.StatusConflict, "policy_conflict")
+	_, err = b.control.Revoke(t.Context(), key.KeyID)
+	require.NoError(t, err)
+	_, err = b.control.Issue(t.Context(), b.terms(money.Dollar, over), "")
+	requireCode(t, err, http.StatusConflict, "run_revoked")
 }
 
 func TestL16_TheRunsCapIsFixedAtItsFirstIssue(t *testing.T) {

@@ -2,6 +2,7 @@ package vaultproxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -91,6 +92,13 @@ func (p *Proxy) closeRun(r *http.Request) reply {
 		return fail(http.StatusBadRequest, string(RequestInvalid), "name a key in the path, or a run by ?agent_run_label=")
 	}
 	got, err := p.store.CloseRun(r.Context(), q.Get("tenant"), run)
+	if errors.Is(err, ledger.ErrNotFound) {
+		message := "the ledger has no run of this label and tenant"
+		if q.Get("tenant") == "" {
+			message = "the ledger has no run of this label without a tenant; name the tenant of one that has it by &tenant="
+		}
+		return fail(http.StatusNotFound, "not_found", message)
+	}
 	return p.revoked(got, err, run)
 }
 

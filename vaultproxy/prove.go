@@ -99,7 +99,7 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 	if row.Answered {
 		r.Answered, r.Answer = false, nil
 	}
-	moved, _, err := p.store.Resolve(ctx, r)
+	moved, err := p.resolve(ctx, r)
 	if errors.Is(err, ledger.ErrObjectTaken) {
 		p.log.Error("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
 		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))

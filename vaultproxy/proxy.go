@@ -64,16 +64,47 @@ type Proxy struct {
 	idle     bool // no call is in flight, and none will be; guarded by closing
 }
 
-// New checks the configuration and starts the reconciler.
-func New(cfg Config) (*Proxy, error) {
-	if cfg.Store == nil || len(cfg.Upstreams) == 0 || cfg.Logger == nil {
-		return nil, errors.New("vault proxy: a store, a vendor and a logger are needed")
+// Check reports what is wrong with a configuration as far as it can be told
+// without Store and MasterKey, so that a program need not open a ledger to find
+// out that its flags are of no use.
+func (cfg Config) Check() error {
+	if len(cfg.Upstreams) == 0 || cfg.Logger == nil {
+		return errors.New("vault proxy: a vendor and a logger are needed")
 	}
 	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 {
-		return nil, errors.New("vault proxy: the upstream deadline and the number of calls at once must not be negative")
+		return errors.New("vault proxy: the upstream deadline and the number of calls at once must not be negative")
 	}
 	if len(cfg.AdminKey) < minAdminKey {
-		return nil, fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
+		return fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
+	}
+	seen := map[string]bool{}
+	for _, u := range cfg.Upstreams {
+		if u.Vendor == nil || seen[u.Vendor.Name()] {
+			return errors.New("vault proxy: each upstream needs a vendor profile of its own")
+		}
+		seen[u.Vendor.Name()] = true
+		if _, err := u.base(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u Upstream) base() (*url.URL, error) {
+	base, err := url.Parse(u.URL)
+	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
+		return nil, fmt.Errorf("vault proxy: the URL of %s must look like https://api.example.com", u.Vendor.Name())
+	}
+	return base, nil
+}
+
+// New checks the configuration and starts the reconciler.
+func New(cfg Config) (*Proxy, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if cfg.Store == nil {
+		return nil, errors.New("vault proxy: a store is needed")
 	}
 	seal, err := newSealer(cfg.MasterKey)
 	if err != nil {
@@ -93,12 +124,9 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	p.bg, p.stop = context.WithCancel(context.Background())
 	for _, u := range cfg.Upstreams {
-		if u.Vendor == nil || p.upstreams[u.Vendor.Name()] != nil {
-			return nil, errors.New("vault proxy: each upstream needs a vendor profile of its own")
-		}
-		base, err := url.Parse(u.URL)
-		if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" || base.RawQuery != "" || base.User != nil {
-			return nil, fmt.Errorf("vault proxy: the URL of %s must look like https://api.example.com", u.Vendor.Name())
+		base, err := u.base()
+		if err != nil {
+			return nil, err
 		}
 		p.upstreams[u.Vendor.Name()] = newUpstream(u, base)
 	}

@@ -40,6 +40,9 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 	case row.State == ledger.Settled:
 		return reply{}, false, unanswered()
 	}
+	// It may be sent again, and then under the same idempotency key: with another
+	// item in its stamp it would be another request.
+	c.item = row.Item
 	return reply{}, false, nil
 }
 

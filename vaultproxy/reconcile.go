@@ -88,7 +88,7 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
 		return errors.Join(err, p.store.Unclaim(ctx, row.Seq, again))
 	}
 	// A decline ends only a call that had tried: one that was refused merely holds
-	// its object, which others may still move.
+	// its object, which others may still pay.
 	open := finding.Verdict.Outcome == ledger.OutcomeCommitted || (finding.Verdict.Declined && !row.Answered)
 	if !finding.Found || open {
 		return p.store.Unclaim(ctx, row.Seq, again)

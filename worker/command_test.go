@@ -49,7 +49,7 @@ func TestWorker_TakesDownWhatItStartedWhenTemporalIsNotThere(t *testing.T) {
 
 	require.Equal(t, "worker: no Temporal server answers at "+nobody+" (dial tcp "+nobody+": connect: connection refused): start one with 'temporal server start-dev', or set TEMPORAL_ADDRESS", b.errorLine(t))
 	require.Empty(t, b.stdout.String(), "it was never ready")
-	listen(t, b.dataAddr) // fails if the proxy still listens
+	require.NoDirExists(t, filepath.Join(b.dir, "state"), "no ledger was opened, and nothing was looked up or sent for it")
 }
 
 func TestWorker_RefusesTemporalSettingsThatCannotBeRead(t *testing.T) {
@@ -58,15 +58,15 @@ func TestWorker_RefusesTemporalSettingsThatCannotBeRead(t *testing.T) {
 	b.env["TEMPORAL_CONFIG_FILE"] = b.file(t, "broken.toml", "[profile\n= what")
 	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
 	require.Contains(t, b.errorLine(t), "worker: cannot use the Temporal connection settings: ")
-	listen(t, b.dataAddr)
+	require.NoDirExists(t, filepath.Join(b.dir, "state"))
 }
 
 func TestWorker_TellsThatItsPortIsTaken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	listen(t, b.dataAddr)
-	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
-	require.Contains(t, b.errorLine(t), b.dataAddr)
+	taken := listen(t, "127.0.0.1:0").Addr().String()
+	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t, "--data-addr", taken)))
+	require.Contains(t, b.errorLine(t), taken)
 	require.Contains(t, b.errorLine(t), "address already in use")
 	require.Contains(t, b.errorLine(t), "--data-addr")
 	require.Empty(t, b.stdout.String())
@@ -80,7 +80,7 @@ func TestWorker_TellsThatTheVendorsSecretIsMissing(t *testing.T) {
 	require.NoError(t, os.Remove(absent))
 	require.Equal(t, exitError, b.run(t.Context(), args))
 	require.Contains(t, b.errorLine(t), absent)
-	listen(t, b.dataAddr)
+	require.NoDirExists(t, filepath.Join(b.dir, "state"))
 }
 
 func TestWorker_ChecksAProxyElsewhereBeforeItPolls(t *testing.T) {

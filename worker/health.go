@@ -48,7 +48,7 @@ func (p *program) health(ctx context.Context) error {
 		return temporaldial.Refusal(opts, "look for pollers", err)
 	}
 	for _, poller := range described.GetPollers() {
-		// The SDK's identity of a worker is process@host@.
+		// See identity.
 		if strings.Contains(poller.GetIdentity(), "@"+host+"@") && time.Since(poller.GetLastAccessTime().AsTime()) < pollWindow {
 			return nil
 		}

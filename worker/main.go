@@ -13,9 +13,9 @@
 // Temporal is found by its standard environment variables (TEMPORAL_ADDRESS,
 // TEMPORAL_NAMESPACE, TEMPORAL_TLS…), by default at 127.0.0.1:7233.
 //
-// The parts start in the order proxy, Temporal connection, worker, and each
+// The parts start in the order Temporal connection, proxy, worker, and each
 // that fails takes the ones before it down again: a worker that polls can
-// charge. Then one line that begins with "worker ready" goes to standard output;
+// charge. Ports are bound and flags are checked before any of them. Then one line that begins with "worker ready" goes to standard output;
 // logs go to standard error. SIGINT or SIGTERM first stops the worker, waiting
 // for activities under way, then drains the proxy; a second signal ends at once.
 //

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"hash/fnv"
 	"io"
 	"net"
 	"net/http"
@@ -60,29 +58,29 @@ func (o *output) String() string {
 	return o.all.String()
 }
 
-// testBundle is a worker that runs inside the test, with a proxy on a free port.
+// testBundle is a worker that runs inside the test.
 type testBundle struct {
 	*program
 	stdout, stderr *output
 	env            mapEnv
 	dir            string
-	dataAddr       string
 }
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{stdout: newOutput(), stderr: newOutput(), dir: t.TempDir(), dataAddr: freeAddress(t)}
+	b := &testBundle{stdout: newOutput(), stderr: newOutput(), dir: t.TempDir()}
 	// Without it the SDK reads the configuration file of whoever runs the test.
 	b.env = mapEnv{"TEMPORAL_CONFIG_FILE": b.file(t, "temporal.toml", ""), "TEMPORAL_ADDRESS": nobody}
 	b.program = &program{stdout: b.stdout, stderr: b.stderr, env: b.env}
 	return b
 }
 
-// embedded are the flags of a proxy in this process that can start.
+// embedded are the flags of a proxy in this process that can start, on a port of
+// the system's choice.
 func (b *testBundle) embedded(t *testing.T, more ...string) []string {
 	t.Helper()
 	return append([]string{
-		"--data-addr", b.dataAddr,
+		"--data-addr", "127.0.0.1:0",
 		"--state-dir", filepath.Join(b.dir, "state"),
 		"--stripe-secret-file", b.file(t, "stripe.key", "sk_test_worker\n"),
 		"--stripe-url", "http://" + nobody,
@@ -108,26 +106,6 @@ func (b *testBundle) errorLine(t *testing.T) string {
 // nobody is an address where nothing listens: the port of a service that no
 // machine runs.
 const nobody = "127.0.0.1:1"
-
-// freeAddress is for a listener that only knows its port beforehand. The port is
-// below those that the system hands out by itself: one of those could become the
-// source port of another test's connection in the meantime.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	const first, ports = 15_000, 15_000
-	name := fnv.New32a()
-	_, _ = fmt.Fprint(name, t.Name(), os.Getpid())
-	for i := range ports {
-		address := fmt.Sprintf("127.0.0.1:%d", first+(int(name.Sum32()%ports)+i)%ports)
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
-		if err == nil {
-			require.NoError(t, listener.Close())
-			return address
-		}
-	}
-	require.FailNow(t, "no port is free")
-	return ""
-}
 
 func listen(t *testing.T, address string) net.Listener {
 	t.Helper()

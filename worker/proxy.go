@@ -22,19 +22,27 @@ type openedProxy struct {
 	control             *client.Client
 }
 
-// openProxy starts the proxy in this process, or makes sure that the one
-// elsewhere is there and takes our admin key.
-func (m *Main) openProxy(ctx context.Context) (openedProxy, error) {
+// prepareProxy binds the ports of the proxy in this process, or makes sure that
+// the one elsewhere is there and takes our admin key.
+func (m *Main) prepareProxy(ctx context.Context) (proxy openedProxy, err error) {
 	if m.cfg.ProxyURL != "" {
 		return m.reachProxy(ctx)
 	}
 	cfg := m.cfg.Embedded
 	cfg.Logger = m.cfg.Logger
-	server, err := serve.Start(ctx, cfg)
-	if err != nil {
+	m.proxy, err = serve.Prepare(ctx, cfg)
+	return openedProxy{}, err
+}
+
+// startProxy starts the proxy in this process, if it is here.
+func (m *Main) startProxy(ctx context.Context, prepared openedProxy) (openedProxy, error) {
+	if m.proxy == nil {
+		return prepared, nil
+	}
+	server := m.proxy
+	if err := server.Run(ctx); err != nil {
 		return openedProxy{}, err
 	}
-	m.proxy = server
 	go func() {
 		select {
 		case err := <-server.Err():

@@ -2,9 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -34,14 +34,16 @@ func TestWorker_AgainstATemporalServer(t *testing.T) {
 		}
 
 		w := b.begin(t, b.embedded(t))
-		require.Equal(t, fmt.Sprintf("worker ready task_queue=tollgate-billing temporal=%s namespace=default proxy=http://%s control=http://%s embedded=true\n",
-			address, b.dataAddr, b.dataAddr), b.stdout.String())
+		ready := regexp.MustCompile("^worker ready task_queue=tollgate-billing temporal=" + regexp.QuoteMeta(address) +
+			` namespace=default proxy=http://(\S+) control=http://(\S+) embedded=true\n$`).FindStringSubmatch(b.stdout.String())
+		require.Len(t, ready, 3, b.stdout.String())
+		require.Equal(t, ready[1], ready[2])
 		require.Eventually(t, func() bool { code, _ := probe(); return code == exitOK }, pollWindow, 100*time.Millisecond)
 
 		w.stop()
 		require.Equal(t, exitOK, w.ended(t), b.stderr.String())
 		require.Empty(t, b.stderr.String())
-		listen(t, b.dataAddr) // fails if the proxy still listens
+		listen(t, ready[1]) // fails if the proxy still listens
 	})
 
 	t.Run("a namespace that is not there", func(t *testing.T) {
@@ -51,8 +53,37 @@ func TestWorker_AgainstATemporalServer(t *testing.T) {
 		require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
 		require.Equal(t, "worker: the Temporal server at "+address+" has no namespace nowhere: create it with 'temporal operator namespace create -n nowhere', or set TEMPORAL_NAMESPACE", b.errorLine(t))
 		require.Empty(t, b.stdout.String())
-		listen(t, b.dataAddr)
+
+		again := setup(t)
+		again.env = b.env
+		again.program.env = b.env
+		again.dir = b.dir
+		require.Equal(t, exitError, again.run(t.Context(), again.embedded(t)))
+		require.Equal(t, b.errorLine(t), again.errorLine(t), "nothing holds the ledger any more")
 	})
+}
+
+func TestWorker_WarnsOfAnotherLedgerOnItsTaskQueue(t *testing.T) {
+	t.Parallel()
+	temporalClient, address := peer.DevServer(t)
+	start := func(dir string) *started {
+		b := setup(t)
+		b.env["TEMPORAL_ADDRESS"], b.dir = address, dir
+		return b.begin(t, b.embedded(t, "--log-level", "warn"))
+	}
+	first := start(t.TempDir())
+	require.Empty(t, first.stderr.String())
+	require.Eventually(t, func() bool {
+		described, err := temporalClient.DescribeTaskQueue(t.Context(), workflows.TaskQueue, enums.TASK_QUEUE_TYPE_ACTIVITY)
+		return err == nil && len(described.GetPollers()) > 0
+	}, pollWindow, 100*time.Millisecond)
+
+	second := start(t.TempDir())
+	require.Contains(t, second.stderr.String(), "another worker polls this task queue")
+	for _, w := range []*started{first, second} {
+		w.stop()
+		require.Equal(t, exitOK, w.ended(t), w.stderr.String())
+	}
 }
 
 func TestHealth_FailsWithoutAWorker(t *testing.T) {

@@ -44,7 +44,7 @@ type Config struct {
 	ControlURL string       // its control plane
 }
 
-// Main is the worker process: a vault proxy, a connection to Temporal, and the
+// Main is the worker process: a connection to Temporal, a vault proxy, and the
 // worker that polls. Run starts them in this order, Close stops them in reverse.
 type Main struct {
 	cfg     Config
@@ -70,11 +70,7 @@ func New(cfg Config) (*Main, error) {
 // Run starts everything and returns once the worker polls. After an error the
 // caller still calls Close, which stops what had been started.
 func (m *Main) Run(ctx context.Context) error {
-	proxy, err := m.openProxy(ctx)
-	if err != nil {
-		return err
-	}
-	acts, err := activities.New(activities.Config{DataURL: proxy.dataURL, Control: proxy.control, Logger: m.cfg.Logger})
+	proxy, err := m.prepareProxy(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,8 +81,27 @@ func (m *Main) Run(ctx context.Context) error {
 	if m.client, err = temporaldial.Dial(ctx, opts); err != nil {
 		return err
 	}
+	// Only now: a proxy that runs proves what its ledger has in doubt, and may be
+	// asked to charge.
+	if proxy, err = m.startProxy(ctx, proxy); err != nil {
+		return err
+	}
+	acts, err := activities.New(activities.Config{DataURL: proxy.dataURL, Control: proxy.control, Logger: m.cfg.Logger})
+	if err != nil {
+		return err
+	}
 
+	ledger, err := proxy.control.LedgerID(ctx)
+	if err != nil {
+		return reachFailure(proxy.controlURL, err)
+	}
+	m.warnOfOtherLedgers(ctx, ledger)
+	name, err := identity(ledger)
+	if err != nil {
+		return err
+	}
 	w := worker.New(m.client, workflows.TaskQueue, worker.Options{
+		Identity:                           name,
 		MaxConcurrentActivityExecutionSize: m.cfg.Concurrency,
 		MaxConcurrentActivityTaskPollers:   activityPollers,
 		MaxConcurrentWorkflowTaskPollers:   workflowPollers,

@@ -269,6 +269,116 @@ func TestBilling_KeepsItemsUnknownWhenTheLedgerCannotBeRead(t *testing.T) {
 	require.Equal(t, ranges(5, 6), summary.Exceptions.Unknown)
 }
 
+// anotherLedger answers as the control plane of a ledger that knows nothing of
+// the run, until it has been asked so many times.
+func (b *testBundle) anotherLedger(until int) {
+	wrong := func() error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.asked++; b.asked > until {
+			return nil
+		}
+		return retryable(activities.TypeWrongLedger)
+	}
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, mock.Anything).
+		Return(func(context.Context, activities.ReportInput) (activities.Spend, error) {
+			return activities.Spend{}, wrong()
+		})
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, mock.Anything).
+		Return(func(context.Context, activities.RevokeInput) (activities.RevokeResult, error) {
+			return activities.RevokeResult{}, wrong()
+		})
+	b.env.OnActivity(b.act.ReadOutcomes, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.OutcomesInput) (activities.OutcomesResult, error) {
+			var out activities.OutcomesResult
+			for _, item := range in.Items {
+				out.Outcomes = append(out.Outcomes, activities.ItemOutcome{Item: item, State: activities.LedgerNone})
+			}
+			return out, wrong()
+		})
+}
+
+func TestBilling_OnAnotherLedgerTakesNobodyForNotCharged(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(1200)
+	b.env.OnWorkflow(workflows.ChargeBatch, mock.Anything, mock.Anything).
+		Return(func(_ workflow.Context, in workflows.BatchInput) (workflows.BatchResult, error) {
+			if in.Number == 0 {
+				return workflows.BatchResult{}, temporal.NewNonRetryableApplicationError("terminated", "Terminated", nil)
+			}
+			return workflows.BatchResult{
+				Tally: workflows.Tally{Unknown: 600}, Exceptions: workflows.Exceptions{Unknown: ranges(600, 1200)},
+			}, nil
+		}).Times(2)
+	b.anotherLedger(1e6)
+	in := billingInput(1200)
+	in.BatchSize = 600
+	began := b.env.Now()
+
+	summary := b.run(t, in)
+
+	require.Equal(t, 1200, summary.Unknown, "lost or in doubt: they may have been charged")
+	require.Equal(t, workflows.Exceptions{Unknown: ranges(0, 1200)}, summary.Exceptions)
+	require.False(t, summary.KeyRevoked)
+	require.False(t, summary.LedgerRead)
+	require.Less(t, b.env.Now().Sub(began), time.Hour, "and that is found out in bounded time")
+}
+
+func TestBilling_WaitsForItsOwnLedgerToComeBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.env.OnWorkflow(workflows.ChargeBatch, mock.Anything, mock.Anything).
+		Return(workflows.BatchResult{
+			Tally: workflows.Tally{Charged: 9, Unknown: 1}, Exceptions: workflows.Exceptions{Unknown: ranges(5, 6)},
+		}, nil).Once()
+	b.anotherLedger(5)
+
+	summary := b.run(t, billingInput(10))
+
+	require.Equal(t, 1, summary.Failed)
+	require.True(t, summary.KeyRevoked)
+	require.True(t, summary.LedgerRead)
+}
+
+func TestBilling_ConcludesNothingFromALedgerInWhichItsKeyStillLives(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(20)
+	b.env.OnWorkflow(workflows.ChargeBatch, mock.Anything, mock.Anything).
+		Return(func(_ workflow.Context, in workflows.BatchInput) (workflows.BatchResult, error) {
+			if in.Number == 0 {
+				return workflows.BatchResult{}, temporal.NewNonRetryableApplicationError("terminated", "Terminated", nil)
+			}
+			return workflows.BatchResult{
+				Tally: workflows.Tally{Charged: 9, Unknown: 1}, Exceptions: workflows.Exceptions{Unknown: ranges(15, 16)},
+			}, nil
+		}).Times(2)
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, mock.Anything).Return(settled(9), nil)
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, mock.Anything).
+		Return(activities.RevokeResult{}, terminal(activities.TypeAdminKeyRejected)).Once()
+	b.env.OnActivity(b.act.ReadOutcomes, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.OutcomesInput) (activities.OutcomesResult, error) {
+			var out activities.OutcomesResult
+			for _, item := range in.Items {
+				found := activities.ItemOutcome{Item: item, State: activities.LedgerNone}
+				if item == 3 || item == 15 {
+					found.State = activities.LedgerCharged
+				}
+				out.Outcomes = append(out.Outcomes, found)
+			}
+			return out, nil
+		})
+
+	summary := b.run(t, billingInput(20))
+
+	require.Equal(t, 9+2, summary.Charged, "what it does know of counts")
+	require.Equal(t, 9, summary.Unknown, "an attempt that was cut off could still come through")
+	require.Zero(t, summary.NotAttempted)
+	require.Zero(t, summary.Failed)
+}
+
 func TestBilling_SurvivesABatchThatFails(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -291,11 +401,11 @@ func TestBilling_SurvivesABatchThatFails(t *testing.T) {
 
 	require.Equal(t, 22, summary.Charged)
 	require.Equal(t, 1, summary.Declined)
-	require.Equal(t, 1, summary.Failed)
-	require.Equal(t, 6, summary.NotAttempted, "the ledger has no call of theirs")
+	require.Equal(t, 7, summary.NotAttempted, "the ledger has no call of theirs, or one that was refused without effect")
+	require.Zero(t, summary.Failed)
 	require.Empty(t, summary.StopReason)
 	require.Equal(t, workflows.Exceptions{
-		Declined: ranges(12, 13), Failed: ranges(13, 14), NotAttempted: ranges(14, 20),
+		Declined: ranges(12, 13), NotAttempted: ranges(13, 20),
 	}, summary.Exceptions)
 }
 
@@ -397,6 +507,8 @@ func TestBilling_CancelledStopsRevokesAndKeepsItsSummary(t *testing.T) {
 	b.expectEnd(settled(5))
 	in := billingInput(4000)
 	in.BatchSize = 1000
+	b.script[2] = retryable(activities.TypeRateLimited)
+	b.ledger[2] = activities.ItemOutcome{State: activities.LedgerReleased}
 	b.onCharge = func(item int) {
 		if item == 20 {
 			b.env.CancelWorkflow()
@@ -416,7 +528,8 @@ func TestBilling_CancelledStopsRevokesAndKeepsItsSummary(t *testing.T) {
 	require.Less(t, len(b.charged()), 200)
 	require.Positive(t, summary.Charged)
 	require.Greater(t, summary.NotAttempted, 3000)
-	require.Zero(t, summary.Failed, "what was given up before it was sent did not fail")
+	require.Contains(t, b.reads, 2)
+	require.Zero(t, summary.Failed, "what the end cut off did not fail, whether a send of it had been refused or not")
 	require.Zero(t, summary.Unknown)
 }
 

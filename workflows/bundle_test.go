@@ -44,6 +44,7 @@ type testBundle struct {
 	spend    []activities.Spend
 	reports  int
 	revoked  bool
+	asked    int   // times that another ledger was asked
 	reads    []int // items of ReadOutcomes, in order
 }
 
@@ -143,7 +144,7 @@ func (b *testBundle) expectEnd(reports ...activities.Spend) {
 			b.revoked = true
 			return activities.RevokeResult{}, nil
 		}).Once()
-	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel}).
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel, KeyID: "key_1"}).
 		Return(func(context.Context, activities.ReportInput) (activities.Spend, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -159,6 +160,9 @@ func (b *testBundle) expectReads(t *testing.T) {
 		Return(func(_ context.Context, in activities.OutcomesInput) (activities.OutcomesResult, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
+			if in.KeyID != "key_1" {
+				t.Error("no ledger can tell whether it is the run's")
+			}
 			if !b.revoked {
 				t.Error("outcomes are read while a late attempt could still come through")
 			}

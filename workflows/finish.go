@@ -41,7 +41,7 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	revoked := b.revoke()
 	// Read after the revocation: an attempt cut off from its activity could until
 	// then still have come through.
-	b.resolve()
+	b.resolve(revoked)
 	summary := b.summary(revoked)
 	b.phase = StateDone
 	if got := b.state.Tally.Total(); got != b.state.Pinned.Count {
@@ -83,29 +83,40 @@ func (b *billing) revoke() bool {
 }
 
 // resolve reads from the ledger how the items ended that are counted as unknown.
-func (b *billing) resolve() {
-	lost := b.resolveSet(b.state.Lost, NotAttempted)
-	// A charge that used up its time without a call in the ledger was tried in
-	// vain; one that was cancelled was hardly tried at all.
-	absent := Failed
+//
+// That a ledger has no call of an item proves something only if it has revoked
+// the run's key. It is the run's own ledger then: another one, or an older copy,
+// does not know the key. And no attempt that was cut off from its activity can
+// still come through.
+func (b *billing) resolve(revoked bool) {
+	// A charge that used up its time without an effect was tried in vain. One that
+	// was cut off, by the end of its batch or of the run, might have worked at the
+	// next attempt: it was not really attempted, as where the key was revoked.
+	doubt := noEffect{released: Failed, absent: Failed}
+	lost := noEffect{released: NotAttempted, absent: NotAttempted}
 	if b.stop == StopCanceled {
-		absent = NotAttempted
+		doubt = lost
 	}
-	if b.stop == activities.TypeKeyUnknown {
-		absent = Unknown // another ledger, or an older copy: it proves nothing that it has no call
+	if !revoked || b.stop == activities.TypeKeyUnknown {
+		doubt.absent, lost.absent = Unknown, Unknown
 	}
-	doubt := b.resolveSet(b.state.InDoubt, absent)
+	stillLost, stillInDoubt := b.resolveSet(b.state.Lost, lost), b.resolveSet(b.state.InDoubt, doubt)
 	b.state.Lost, b.state.InDoubt = nil, nil
-	b.state.Exceptions.merge(Exceptions{Unknown: lost})
-	b.state.Exceptions.merge(Exceptions{Unknown: doubt})
+	b.state.Exceptions.merge(Exceptions{Unknown: stillLost})
+	b.state.Exceptions.merge(Exceptions{Unknown: stillInDoubt})
+}
+
+// noEffect is how an item is counted that cost nothing and was not declined.
+type noEffect struct {
+	released Outcome // every send of it was without effect
+	absent   Outcome // the ledger has no call of it at all
 }
 
 // resolveSet books each item of a set and returns those that stay unknown.
-// absent is the outcome of an item of which the ledger has no call at all.
-func (b *billing) resolveSet(open Ranges, absent Outcome) Ranges {
+func (b *billing) resolveSet(open Ranges, none noEffect) Ranges {
 	deadline := workflow.Now(b.detached).Add(lateCalls)
 	for pause := time.Second; len(open) > 0; pause *= 2 {
-		open = b.readOutcomes(open, absent)
+		open = b.readOutcomes(open, none)
 		left := deadline.Sub(workflow.Now(b.detached))
 		if len(open) == 0 || left <= 0 || workflow.Sleep(b.detached, min(pause, left)) != nil {
 			break
@@ -114,24 +125,24 @@ func (b *billing) resolveSet(open Ranges, absent Outcome) Ranges {
 	return open
 }
 
-func (b *billing) readOutcomes(open Ranges, absent Outcome) Ranges {
-	var a *activities.Activities
+// readOutcomes stops at the first page that cannot be read, which was tried for
+// long: as long again for each of the others could take days.
+func (b *billing) readOutcomes(open Ranges, none noEffect) Ranges {
 	var still Ranges
+	readable := true
 	for _, items := range open.Chunks(outcomePage) {
-		var read activities.OutcomesResult
-		err := workflow.ExecuteActivity(controlOptions(b.detached, cleanUpTimeout), a.ReadOutcomes, activities.OutcomesInput{
-			RootWorkflowID: b.workflowID, RunLabel: b.runLabel, Items: items,
-		}).Get(b.detached, &read)
-		if err != nil || len(read.Outcomes) != len(items) {
-			workflow.GetLogger(b.detached).Error("the ledger could not be read; the items stay unknown",
-				"first_item", items[0], "items", len(items), "error", err)
+		var outcomes []activities.ItemOutcome
+		if readable {
+			outcomes, readable = b.readPage(items)
+		}
+		if !readable {
 			for _, item := range items {
 				still.Add(item, item+1)
 			}
 			continue
 		}
-		for _, found := range read.Outcomes {
-			outcome := fromLedger(found.State, absent)
+		for _, found := range outcomes {
+			outcome := fromLedger(found.State, none)
 			if outcome == Unknown {
 				still.Add(found.Item, found.Item+1)
 				continue
@@ -140,6 +151,20 @@ func (b *billing) readOutcomes(open Ranges, absent Outcome) Ranges {
 		}
 	}
 	return still
+}
+
+func (b *billing) readPage(items []int) ([]activities.ItemOutcome, bool) {
+	var a *activities.Activities
+	var read activities.OutcomesResult
+	err := workflow.ExecuteActivity(controlOptions(b.detached, cleanUpTimeout), a.ReadOutcomes, activities.OutcomesInput{
+		RootWorkflowID: b.workflowID, RunLabel: b.runLabel, KeyID: b.state.Key.KeyID, Items: items,
+	}).Get(b.detached, &read)
+	if err != nil || len(read.Outcomes) != len(items) {
+		workflow.GetLogger(b.detached).Error("the ledger could not be read; the items from this one on stay unknown",
+			"item", items[0], "error", err)
+		return nil, false
+	}
+	return read.Outcomes, true
 }
 
 func (b *billing) rebook(found activities.ItemOutcome, outcome Outcome) {
@@ -154,16 +179,16 @@ func (b *billing) rebook(found activities.ItemOutcome, outcome Outcome) {
 	b.state.Exceptions.merge(one)
 }
 
-func fromLedger(state activities.LedgerState, absent Outcome) Outcome {
+func fromLedger(state activities.LedgerState, none noEffect) Outcome {
 	switch state {
 	case activities.LedgerCharged:
 		return Charged
 	case activities.LedgerDeclined:
 		return Declined
 	case activities.LedgerReleased:
-		return Failed
+		return none.released
 	case activities.LedgerNone:
-		return absent
+		return none.absent
 	case activities.LedgerPending:
 	}
 	return Unknown
@@ -173,7 +198,7 @@ func (b *billing) spend(within time.Duration) (activities.Spend, error) {
 	var a *activities.Activities
 	var spend activities.Spend
 	err := workflow.ExecuteActivity(controlOptions(b.detached, within), a.SpendReport,
-		activities.ReportInput{RunLabel: b.runLabel}).Get(b.detached, &spend)
+		activities.ReportInput{RunLabel: b.runLabel, KeyID: b.state.Key.KeyID}).Get(b.detached, &spend)
 	return spend, err
 }
 

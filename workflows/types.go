@@ -76,9 +76,9 @@ type Summary struct {
 	Charged      int `json:"charged"`       // the vendor took the payment, or has it in processing
 	Declined     int `json:"declined"`      // the vendor refused the payment; nothing was taken
 	CapDenied    int `json:"cap_denied"`    // the proxy refused: the budget had no room
-	NotAttempted int `json:"not_attempted"` // never sent to the vendor: the run had stopped, or its key had ended
+	NotAttempted int `json:"not_attempted"` // without effect, and not tried to the end: the run had stopped, or its key had ended
 	Unknown      int `json:"unknown"`       // the vendor may or may not have acted; a person has to look
-	Failed       int `json:"failed"`        // tried and certainly without effect, for another reason than a decline
+	Failed       int `json:"failed"`        // tried to the end and certainly without effect, for another reason than a decline
 
 	CapUSD       money.USD `json:"cap_usd"`
 	SettledUSD   money.USD `json:"settled_usd"`             // booked by the ledger

@@ -38,11 +38,15 @@ func judge(err error) verdict {
 	case activities.TypeKeyUnknown:
 		// A ledger that does not know the key does not know earlier attempts either.
 		return verdict{outcome: Unknown, stop: kind}
+	case activities.TypeWrongLedger:
+		// Tried for as long as a charge may take: the run's own ledger is not coming
+		// back by itself. An earlier attempt may have reached it.
+		return verdict{outcome: Unknown, stop: kind}
 	case activities.TypeKeyRevoked, activities.TypeKeyExpired,
 		activities.TypeEndpointNotAllowed, activities.TypeScopeDenied, activities.TypeUnmeteredOperation,
 		activities.TypeVendorUnknown:
-		// The proxy looks for an earlier attempt before it looks at the key: this
-		// item was never sent.
+		// The proxy looks for an earlier attempt before it looks at the key: either
+		// none was sent, or each was refused or proved to be without effect.
 		return verdict{outcome: NotAttempted, stop: kind}
 	case activities.TypeVendorCredentials:
 		return verdict{outcome: Failed, stop: kind}

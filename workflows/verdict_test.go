@@ -20,6 +20,7 @@ func TestJudge_ConcludesNoMoreThanTheErrorProves(t *testing.T) {
 		activities.TypeInvalidRequest:      {Failed, ""},
 		activities.TypeIdempotencyMismatch: {Unknown, ""}, // the item has a call already
 		activities.TypeKeyUnknown:          {Unknown, "KeyUnknown"},
+		activities.TypeWrongLedger:         {Unknown, "WrongLedger"}, // for the whole of the charge's time
 		activities.TypeKeyRevoked:          {NotAttempted, "KeyRevoked"},
 		activities.TypeKeyExpired:          {NotAttempted, "KeyExpired"},
 		activities.TypeEndpointNotAllowed:  {NotAttempted, "EndpointNotAllowed"},
@@ -36,7 +37,6 @@ func TestJudge_ConcludesNoMoreThanTheErrorProves(t *testing.T) {
 		activities.TypeVendorUnavailable:   {Unknown, ""},
 		activities.TypeLedgerUnavailable:   {Unknown, ""},
 		activities.TypeOverloaded:          {Unknown, ""},
-		activities.TypeWrongLedger:         {Unknown, ""},
 		activities.TypeProxyUnreachable:    {Unknown, ""},
 		"TypeOfALaterVersion":              {Unknown, ""},
 	} {

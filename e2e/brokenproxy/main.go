@@ -86,6 +86,7 @@ func run(ctx context.Context, cfg serve.Config, wrong string) (err error) {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(os.Stdout, "vaultproxy ready: data plane http://%[1]s, control plane http://%[1]s\n", l.Addr())
 	server := &http.Server{Handler: proxy.Combined(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { err = server.Serve(l) }()
 	<-ctx.Done()

@@ -107,6 +107,16 @@ func (p *Process) until(ctx context.Context, what string, ready func(context.Con
 	}
 }
 
+// ended reports whether the process is gone.
+func (p *Process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // failed tells what went wrong with the last thing that the process said.
 func (p *Process) failed(how string) error {
 	raw, _ := os.ReadFile(p.log.Name())

@@ -33,6 +33,9 @@ const Namespace = "default"
 // vendorSecret is what the proxy believes to be the vendor's secret.
 const vendorSecret = "sk_test_of_the_stand_in_vendor"
 
+// anyPort has the system choose one; the program says which it got.
+const anyPort = "127.0.0.1:0"
+
 // startTime bounds the start of one process.
 const startTime = 60 * time.Second
 
@@ -46,8 +49,8 @@ type Config struct {
 	Faults       string        // as vendorsim's --faults; empty: default
 	Slow         time.Duration // how long the vendor holds a slow answer back; zero: its default
 	Latency      time.Duration // of every answer of the vendor
-	// Proxy is a program that takes vaultproxy's serve flags, run on its own;
-	// empty: the worker embeds the proxy.
+	// Proxy is a program that takes vaultproxy's serve flags and says as it does
+	// where it listens, run on its own; empty: the worker embeds the proxy.
 	Proxy string
 	// WorkerArgs are added to the worker's command line.
 	WorkerArgs []string
@@ -58,7 +61,7 @@ type Stack struct {
 	cfg          Config
 	TemporalAddr string // host:port of the Temporal frontend
 	VendorURL    string
-	proxyAddr    string
+	proxyURL     string // of both planes; empty until there is a proxy
 	adminKey     string
 
 	temporal, vendor, proxy, worker *Process
@@ -69,6 +72,10 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
 	s := &Stack{cfg: cfg, adminKey: "admin_" + hex.EncodeToString(key)}
+	// Without it Temporal's programs read the profiles of whoever runs this.
+	if err := os.WriteFile(s.temporalConfig(), nil, 0o600); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -80,9 +87,6 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if err := s.startTemporal(ctx); err != nil {
 		return nil, err
 	}
-	if s.proxyAddr, err = freeAddr(ctx); err != nil {
-		return nil, err
-	}
 	if cfg.Proxy != "" {
 		if err := s.startProxy(ctx); err != nil {
 			return nil, err
@@ -92,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 }
 
 func (s *Stack) startVendor(ctx context.Context) error {
-	args := []string{"--addr", "127.0.0.1:0", "--seed", strconv.FormatInt(s.cfg.Seed, 10)}
+	args := []string{"--addr", anyPort, "--seed", strconv.FormatInt(s.cfg.Seed, 10)}
 	if s.cfg.Faults != "" {
 		args = append(args, "--faults", s.cfg.Faults)
 	}
@@ -114,12 +118,20 @@ func (s *Stack) startVendor(ctx context.Context) error {
 	return nil
 }
 
-func (s *Stack) startTemporal(ctx context.Context) error {
-	addr, err := freeAddr(ctx)
-	if err != nil {
-		return err
+// startTemporal tries more than one port: the server cannot be told to choose, and
+// what is free now may be taken when it comes to bind it.
+func (s *Stack) startTemporal(ctx context.Context) (err error) {
+	for range 5 {
+		if err = s.tryTemporal(ctx); err == nil || !s.temporal.ended() {
+			return err
+		}
+		s.temporal.stop()
 	}
-	_, port, err := net.SplitHostPort(addr)
+	return err
+}
+
+func (s *Stack) tryTemporal(ctx context.Context) error {
+	addr, port, err := freeAddr(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,42 +143,55 @@ func (s *Stack) startTemporal(ctx context.Context) error {
 		return err
 	}
 	s.TemporalAddr = addr
-	return s.temporal.until(ctx, "its frontend answers", func(ctx context.Context) error {
+	err = s.temporal.until(ctx, "its frontend answers", func(ctx context.Context) error {
 		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", addr).Run()
 	})
+	if err == nil && s.temporal.ended() {
+		return s.temporal.failed("ended, and another server answers at its address")
+	}
+	return err
 }
 
 func (s *Stack) startProxy(ctx context.Context) (err error) {
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", s.proxyAddr,
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", anyPort,
 		"--stripe-url", s.VendorURL)
 	if err != nil {
 		return err
 	}
-	return s.proxy.until(ctx, "it is ready", s.proxyReady)
-}
-
-func (s *Stack) proxyReady(ctx context.Context) error {
-	c, err := s.Control()
+	line, err := s.proxy.line(ctx, "vaultproxy ready: ")
 	if err != nil {
 		return err
 	}
-	return c.Ready(ctx)
+	_, s.proxyURL, _ = strings.Cut(line, "control plane ")
+	return nil
 }
 
 // StartWorker starts the worker and returns once it polls.
-func (s *Stack) StartWorker(ctx context.Context) (err error) {
-	args := []string{"--log-format", "json", "--state-dir", s.StateDir()}
+func (s *Stack) StartWorker(ctx context.Context) error { return s.StartWorkerOn(ctx, s.StateDir()) }
+
+// StartWorkerOn starts the worker on another state folder: its embedded proxy
+// keeps another ledger there.
+func (s *Stack) StartWorkerOn(ctx context.Context, stateDir string) (err error) {
+	args := []string{"--log-format", "json", "--state-dir", stateDir}
 	if s.cfg.Proxy != "" {
-		args = append(args, "--proxy-url", s.ControlURL(), "--control-url", s.ControlURL())
+		args = append(args, "--proxy-url", s.proxyURL, "--control-url", s.proxyURL)
 	} else {
-		args = append(args, "--data-addr", s.proxyAddr, "--stripe-url", s.VendorURL)
+		args = append(args, "--data-addr", anyPort, "--stripe-url", s.VendorURL)
 	}
 	s.worker, err = s.spawn("worker", filepath.Join(s.cfg.Bin, "worker"), append(args, s.cfg.WorkerArgs...)...)
 	if err != nil {
 		return err
 	}
-	_, err = s.worker.line(ctx, "worker ready")
-	return err
+	line, err := s.worker.line(ctx, "worker ready ")
+	if err != nil {
+		return err
+	}
+	for word := range strings.FieldsSeq(line) {
+		if url, ok := strings.CutPrefix(word, "control="); ok {
+			s.proxyURL = url
+		}
+	}
+	return nil
 }
 
 // KillWorker ends the worker as a power cut would.
@@ -188,12 +213,12 @@ func (s *Stack) Proxy() *Process { return s.proxy }
 // StateDir holds the ledger and the keys.
 func (s *Stack) StateDir() string { return filepath.Join(s.cfg.Dir, "state") }
 
-// ControlURL is the address of both of the proxy's planes.
-func (s *Stack) ControlURL() string { return "http://" + s.proxyAddr }
+func (s *Stack) temporalConfig() string { return filepath.Join(s.cfg.Dir, "temporal.toml") }
 
-// Control returns a client of the proxy's control plane.
+// Control returns a client of the proxy's control plane. A proxy that the worker
+// embeds has another address after each start of the worker.
 func (s *Stack) Control() (*client.Client, error) {
-	return client.New(client.Config{BaseURL: s.ControlURL(), AdminKey: s.adminKey})
+	return client.New(client.Config{BaseURL: s.proxyURL, AdminKey: s.adminKey})
 }
 
 // Starter is a command line of the starter, ready to run.
@@ -246,10 +271,11 @@ func (s *Stack) command(ctx context.Context, path string, args ...string) *exec.
 
 func (s *Stack) environ() []string {
 	env := []string{
-		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace,
-		"TOLLGATE_CONTROL_URL=" + s.ControlURL(), "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
+		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
+		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
 	}
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
+	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+value)
 		}
@@ -268,10 +294,12 @@ func (s *Stack) spawn(name, path string, args ...string) (*Process, error) {
 }
 
 // freeAddr finds a loopback port that is free now.
-func freeAddr(ctx context.Context) (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (addr, port string, err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return l.Addr().String(), l.Close()
+	addr = l.Addr().String()
+	_, port, err = net.SplitHostPort(addr)
+	return addr, port, errors.Join(err, l.Close())
 }

@@ -119,10 +119,11 @@ func (c *Client) Revoke(ctx context.Context, keyID string) (Revocation, error) {
 }
 
 // RevokeRun revokes every key of a run and closes the run: no further key is
-// issued under it. 404 not_found if the label was never used.
-func (c *Client) RevokeRun(ctx context.Context, run string) (Revocation, error) {
+// issued under it. An empty tenant is the one that has no name, and not all of
+// them. 404 not_found if the tenant never used the label.
+func (c *Client) RevokeRun(ctx context.Context, run, tenant string) (Revocation, error) {
 	var out Revocation
-	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run), nil, nil, &out)
+	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("agent_run_label", run, "tenant", tenant), nil, nil, &out)
 	return out, err
 }
 
@@ -176,6 +177,16 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
 // Ready reports whether the proxy can take calls.
 func (c *Client) Ready(ctx context.Context) error {
 	return c.do(ctx, http.MethodGet, "/readyz", nil, nil, nil, nil)
+}
+
+// LedgerID is the ID of the ledger that the proxy keeps: it stands inside every
+// vault key that it issues.
+func (c *Client) LedgerID(ctx context.Context) (string, error) {
+	var out struct {
+		Ledger string `json:"ledger"`
+	}
+	err := c.do(ctx, http.MethodGet, "/readyz", nil, nil, nil, &out)
+	return out.Ledger, err
 }
 
 func (c *Client) do(ctx context.Context, method, path string, q url.Values, header http.Header, in, out any) error {

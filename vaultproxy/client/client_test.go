@@ -85,7 +85,11 @@ func TestClient_SendsWhatTheControlPlaneExpects(t *testing.T) {
 		"all keys":     {func(ctx context.Context, c *client.Client) error { _, err := c.Keys(ctx, ""); return err }, "GET /vault/keys"},
 		"a run's keys": {func(ctx context.Context, c *client.Client) error { _, err := c.Keys(ctx, "a/b&c"); return err }, "GET /vault/keys?agent_run_label=a%2Fb%26c"},
 		"a revocation": {func(ctx context.Context, c *client.Client) error { _, err := c.Revoke(ctx, "k1"); return err }, "DELETE /vault/keys/k1"},
-		"a run's end":  {func(ctx context.Context, c *client.Client) error { _, err := c.RevokeRun(ctx, "run"); return err }, "DELETE /vault/keys?agent_run_label=run"},
+		"a run's end":  {func(ctx context.Context, c *client.Client) error { _, err := c.RevokeRun(ctx, "run", ""); return err }, "DELETE /vault/keys?agent_run_label=run"},
+		"the end of a tenant's run": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.RevokeRun(ctx, "run", "a&b")
+			return err
+		}, "DELETE /vault/keys?agent_run_label=run&tenant=a%26b"},
 		"calls": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Calls(ctx, client.CallQuery{Run: "r", State: "unknown", IdempotencyKey: "i", Cursor: "5", Limit: 7})
 			return err
@@ -98,7 +102,8 @@ func TestClient_SendsWhatTheControlPlaneExpects(t *testing.T) {
 			_, err := c.Audit(ctx, client.AuditQuery{Run: "r", KeyID: "k", Vendor: "stripe", Verdict: "denied", Since: at, Until: at.Add(time.Hour), Cursor: "5", Limit: 7})
 			return err
 		}, "GET /vault/audit?agent_run_label=r&cursor=5&key_id=k&limit=7&since=2026-11-23T12%3A00%3A00.000000005Z&until=2026-11-23T13%3A00%3A00.000000005Z&vendor=stripe&verdict=denied"},
-		"readiness": {func(ctx context.Context, c *client.Client) error { return c.Ready(ctx) }, "GET /readyz"},
+		"the ledger's ID": {func(ctx context.Context, c *client.Client) error { _, err := c.LedgerID(ctx); return err }, "GET /readyz"},
+		"readiness":       {func(ctx context.Context, c *client.Client) error { return c.Ready(ctx) }, "GET /readyz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,26 +15,36 @@ import (
 
 // AdminKey finds the control plane's admin key: in the file, else in
 // TOLLGATE_ADMIN_KEY, else where a proxy has left it in its state folder.
-func AdminKey(file, stateDir string) (string, error) { return adminKey(file, stateDir, false) }
+func AdminKey(file, stateDir string) (string, error) {
+	key, found, err := givenAdminKey(file, stateDir)
+	if err == nil && !found {
+		err = fmt.Errorf("no admin key: set TOLLGATE_ADMIN_KEY, name its file by --admin-key-file, or start the proxy first (it leaves one in %s)",
+			adminKeyPath(stateDir))
+	}
+	return key, err
+}
 
-func adminKey(file, stateDir string, create bool) (string, error) {
+func givenAdminKey(file, stateDir string) (key string, found bool, err error) {
 	if file != "" {
-		return readSecret("admin key", file)
+		key, err = readSecret("admin key", file)
+		return key, true, err
 	}
-	if key := strings.TrimSpace(os.Getenv("TOLLGATE_ADMIN_KEY")); key != "" {
-		return key, oneLine("admin key", "TOLLGATE_ADMIN_KEY", key)
+	if key = strings.TrimSpace(os.Getenv("TOLLGATE_ADMIN_KEY")); key != "" {
+		return key, true, oneLine("admin key", "TOLLGATE_ADMIN_KEY", key)
 	}
-	path := filepath.Join(stateDir, "admin.key")
-	key, err := readSecret("admin key", path)
-	switch {
-	case err == nil || !errors.Is(err, fs.ErrNotExist):
-		return key, err
-	case !create:
-		return "", fmt.Errorf("no admin key: set TOLLGATE_ADMIN_KEY, name its file by --admin-key-file, or start the proxy first (it leaves one in %s)", path)
+	key, err = readSecret("admin key", adminKeyPath(stateDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
 	}
+	return key, true, err
+}
+
+func adminKeyPath(stateDir string) string { return filepath.Join(stateDir, "admin.key") }
+
+func newAdminKey() string {
 	fresh := make([]byte, 24)
 	_, _ = rand.Read(fresh) // never fails: crypto/rand ends the program instead
-	return makeSecret(path, "tollgate_admin_"+hex.EncodeToString(fresh))
+	return "tollgate_admin_" + hex.EncodeToString(fresh)
 }
 
 // masterKey reads or makes the key that vault keys and stored requests hang on.

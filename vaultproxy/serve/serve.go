@@ -62,71 +62,115 @@ func Bind(fs *pflag.FlagSet, cfg *Config) {
 // LedgerPath is where a state folder keeps its ledger.
 func LedgerPath(stateDir string) string { return filepath.Join(stateDir, "ledger.db") }
 
-// Server is a running proxy.
+// Server is a proxy that runs, or is prepared to.
 type Server struct {
-	proxy    *vaultproxy.Proxy
-	store    *sqlite.Store
-	servers  []*http.Server
-	data     net.Listener
-	control  net.Listener
-	adminKey string
-	errs     chan error
+	cfg   Config
+	parts vaultproxy.Config
+	made  bool // the admin key is new and not stored yet
+
+	proxy   *vaultproxy.Proxy
+	store   *sqlite.Store
+	servers []*http.Server
+	data    net.Listener
+	control net.Listener
+	errs    chan error
 }
 
-// Start opens everything or nothing: secrets first, then the ports, then the
-// ledger, so that an error leaves nothing behind.
-func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
-	secret, err := stripeSecret(cfg.StripeSecretFile)
+// Start opens everything or nothing.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s, err := Prepare(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	profile, err := stripe.New(stripe.Config{Secret: secret})
-	if err != nil {
+	if err := s.Run(ctx); err != nil {
 		return nil, err
 	}
-	if cfg.UpstreamTimeout < 0 {
-		return nil, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
+	return s, nil
+}
+
+// Prepare checks what is given and binds the ports. An error leaves nothing
+// behind: the state folder is not touched yet. Nor is a ledger that is there, which
+// would take calls in flight for lost, and go and ask the vendor about them.
+func Prepare(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, errs: make(chan error, 2)}
+	var err error
+	if s.made, err = s.configure(); err != nil {
+		return nil, err
 	}
-	if inClear(cfg.StripeURL) && isLive(secret) {
-		return nil, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
+	if err := s.listen(ctx); err != nil {
+		s.closeListeners()
+		return nil, err
 	}
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w", err)
-	}
-	s := &Server{errs: make(chan error, 2)}
+	return s, nil
+}
+
+// Run opens the ledger and serves. After an error the server is closed.
+func (s *Server) Run(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			s.abandon()
 		}
 	}()
-	if err := s.listen(ctx, cfg); err != nil {
-		return nil, err
+	dir := s.cfg.StateDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
 	}
-	if s.adminKey, err = adminKey(cfg.AdminKeyFile, cfg.StateDir, true); err != nil {
-		return nil, err
+	path := LedgerPath(dir)
+	if s.parts.MasterKey, err = masterKey(dir, path); err != nil {
+		return err
 	}
-	path := LedgerPath(cfg.StateDir)
-	master, err := masterKey(cfg.StateDir, path)
-	if err != nil {
-		return nil, err
+	if s.made {
+		if s.parts.AdminKey, err = makeSecret(adminKeyPath(dir), s.parts.AdminKey); err != nil {
+			return err
+		}
 	}
 	if s.store, err = sqlite.Open(ctx, sqlite.Config{Path: path}); err != nil {
-		return nil, err
+		return err
 	}
-	s.proxy, err = vaultproxy.New(vaultproxy.Config{
-		Store: s.store, AdminKey: s.adminKey, MasterKey: master, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
-		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
-	})
+	s.parts.Store = s.store
+	if s.proxy, err = vaultproxy.New(s.parts); err != nil {
+		return err
+	}
+	s.serve()
+	return nil
+}
+
+// configure works out all of the proxy but its ledger and master key. It reports
+// whether nobody has given an admin key, so that it made one.
+func (s *Server) configure() (made bool, err error) {
+	cfg := s.cfg
+	secret, err := stripeSecret(cfg.StripeSecretFile)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	s.serve(cfg)
-	return s, nil
+	profile, err := stripe.New(stripe.Config{Secret: secret})
+	if err != nil {
+		return false, err
+	}
+	if cfg.UpstreamTimeout < 0 {
+		return false, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
+	}
+	if inClear(cfg.StripeURL) && isLive(secret) {
+		return false, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
+	}
+	key, given, err := givenAdminKey(cfg.AdminKeyFile, cfg.StateDir)
+	if err != nil {
+		return false, err
+	}
+	if !given {
+		key = newAdminKey()
+	}
+	s.parts = vaultproxy.Config{
+		AdminKey: key, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
+		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+	}
+	return !given, s.parts.Check()
 }
 
 func inClear(target string) bool { return strings.HasPrefix(strings.ToLower(target), "http:") }
 
-func (s *Server) listen(ctx context.Context, cfg Config) (err error) {
+func (s *Server) listen(ctx context.Context) (err error) {
+	cfg := s.cfg
 	if s.data, err = listen(ctx, cfg.DataAddr); err != nil {
 		return err
 	}
@@ -146,7 +190,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-func (s *Server) serve(cfg Config) {
+func (s *Server) serve() {
+	cfg := s.cfg
 	// A caller that does not read its answer must not keep a slot for ever; one
 	// that waits for a look-up and a resend must get to its answer.
 	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + time.Minute
@@ -175,6 +220,7 @@ func (s *Server) abandon() {
 	s.closeListeners()
 	if s.store != nil {
 		_ = s.store.Close()
+		s.store = nil
 	}
 }
 
@@ -184,8 +230,8 @@ func (s *Server) DataURL() string { return "http://" + s.data.Addr().String() }
 // ControlURL is where package client is pointed.
 func (s *Server) ControlURL() string { return "http://" + s.control.Addr().String() }
 
-// AdminKey opens the control plane.
-func (s *Server) AdminKey() string { return s.adminKey }
+// AdminKey opens the control plane, once the server runs.
+func (s *Server) AdminKey() string { return s.parts.AdminKey }
 
 // Err tells of a listener that died.
 func (s *Server) Err() <-chan error { return s.errs }
@@ -193,6 +239,10 @@ func (s *Server) Err() <-chan error { return s.errs }
 // Close takes no more calls, lets those in flight end, bounded by the context,
 // and closes the ledger.
 func (s *Server) Close(ctx context.Context) error {
+	if s.proxy == nil { // it was only prepared
+		s.abandon()
+		return nil
+	}
 	errs := []error{s.proxy.Close(ctx)}
 	for _, server := range s.servers {
 		if err := server.Shutdown(ctx); err != nil {

@@ -1,6 +1,8 @@
 package serve_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,12 +121,44 @@ func TestStart_LeavesNothingBehindWhenItCannot(t *testing.T) {
 			test.breaks(b, taken(t), b.file(t, "short.key", "short"))
 			require.Contains(t, b.refused(t), test.want)
 			requireFree(t, data)
+			require.NoDirExists(t, b.cfg.StateDir)
 
+			broken := b.cfg
 			b.cfg = whole
-			s := b.start(t)
+			s, err := serve.Start(t.Context(), b.cfg)
+			require.NoError(t, err)
 			require.NoError(t, control(t, s).Ready(t.Context()), "the next start finds nothing in its way")
+			stop(t, s)
+
+			b.cfg = broken
+			before := content(t, whole.StateDir)
+			require.Contains(t, b.refused(t), test.want)
+			require.Equal(t, before, content(t, whole.StateDir), "a ledger that is there is not even opened")
 		})
 	}
+}
+
+func TestStart_RefusesAnAdminKeyThatWasCutShortInItsFolder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, os.Mkdir(b.cfg.StateDir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(b.cfg.StateDir, "admin.key"), []byte("short\n"), 0o600))
+	require.Contains(t, b.refused(t), "at least 16 characters")
+	require.Len(t, content(t, b.cfg.StateDir), 1, "nothing was begun")
+}
+
+// content is a digest of every file of a folder.
+func content(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	files := map[string]string{}
+	for _, entry := range entries {
+		raw, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		require.NoError(t, err)
+		files[entry.Name()] = fmt.Sprintf("%x", sha256.Sum256(raw))
+	}
+	return files
 }
 
 func TestStart_RefusesAStateFolderThatIsInUse(t *testing.T) {
@@ -198,6 +232,30 @@ func TestStart_RefusesATimeoutThatIsNone(t *testing.T) {
 	b.cfg.UpstreamTimeout = -time.Second
 	require.Contains(t, b.refused(t), "the upstream timeout is negative")
 	require.NoDirExists(t, b.cfg.StateDir)
+}
+
+func TestPrepare_HoldsItsPortsAndTouchesNothingElse(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.cfg.DataAddr, b.cfg.ControlAddr = free(t), free(t)
+	s, err := serve.Prepare(t.Context(), b.cfg)
+	require.NoError(t, err)
+	require.Contains(t, b.refused(t), "address already in use")
+	require.NoDirExists(t, b.cfg.StateDir)
+	stop(t, s)
+	requireFree(t, b.cfg.DataAddr)
+	requireFree(t, b.cfg.ControlAddr)
+	require.NoDirExists(t, b.cfg.StateDir)
+}
+
+func TestClose_AfterARunThatFailedIsNoError(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start(t) // holds the folder
+	s, err := serve.Prepare(t.Context(), b.cfg)
+	require.NoError(t, err)
+	require.ErrorContains(t, s.Run(t.Context()), "another vault proxy holds it")
+	stop(t, s)
 }
 
 func TestClose_FreesThePorts(t *testing.T) {

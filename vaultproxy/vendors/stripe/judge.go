@@ -12,6 +12,8 @@ type stripeError struct {
 	Type        string `json:"type"`
 	Code        string `json:"code"`
 	DeclineCode string `json:"decline_code"`
+
+	PaymentIntent json.RawMessage `json:"payment_intent"`
 }
 
 // reason is the most telling of the error's codes. They come from outside, so
@@ -30,7 +32,7 @@ func (e stripeError) reason(otherwise string) string {
 // a success leaves the outcome unknown.
 //
 //	2xx               the object's status decides
-//	402 card_error    the payment was refused: final, stored under the key
+//	402 card_error    the payment was refused: final, stored under the key; see declined
 //	400, 404          invalid_request_error: refused before it began
 //	401, 403          our secret was refused before it began
 //	429               refused before it began
@@ -54,7 +56,7 @@ func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	v := vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: e.reason("answer_not_understood")}
 	switch {
 	case a.Status == 402 && e.Type == "card_error":
-		v.Outcome, v.Declined = ledger.OutcomeReleased, true
+		return declined(s, e)
 	case (a.Status == 400 || a.Status == 404) && e.Type == "invalid_request_error" && replayed:
 		// Stored under the key: it is what the key's one execution came to. An
 		// object that the call acts on is still there, and so is its hold.

@@ -37,6 +37,14 @@ func declined(reason string) vendors.Verdict {
 	return vendors.Verdict{Outcome: ledger.OutcomeReleased, Reason: reason, Declined: true}
 }
 
+// payable is a decline of a payment that somebody may still make.
+func payable(amount money.USD, reason string) vendors.Verdict {
+	return vendors.Verdict{Outcome: ledger.OutcomeCommitted, Amount: amount, Reason: reason, Object: "pi_1", Declined: true}
+}
+
+// offSession is what a creation sends when nobody is there to pay.
+const offSession = "amount=1000&confirm=true&currency=usd&off_session=true"
+
 var notUnderstood = vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
 
 func refund(status string, amount int64) string {
@@ -58,7 +66,8 @@ func TestJudge_ReadsASuccessByTheObjectsStatus(t *testing.T) {
 		"a payment that waits for its payer":   {confirm, "pi_1", intent("requires_action", 1000, 0, 0), committed(10*money.Dollar, "requires_action", "pi_1")},
 		"a payment to be captured":             {confirm, "pi_1", intent("requires_capture", 1000, 1000, 0), committed(10*money.Dollar, "requires_capture", "pi_1")},
 		"a payment in processing":              {confirm, "pi_1", intent("processing", 1000, 0, 0), committed(10*money.Dollar, "processing", "pi_1")},
-		"a payment that failed":                {confirm, "pi_1", failedIntent, declined("card_declined")},
+		"a payment that failed":                {confirm, "pi_1", failedIntent, payable(10*money.Dollar, "card_declined")},
+		"a payment that others have failed at": {capture, "pi_1", failedIntent, committed(10*money.Dollar, "requires_payment_method", "pi_1")},
 		"a payment that was cancelled":         {capture, "pi_1", intent("canceled", 1000, 0, 0), released("canceled")},
 		"a cancel":                             {cancel, "pi_1", intent("canceled", 1000, 0, 0), vendors.Verdict{Outcome: ledger.OutcomeSettled, Reason: "canceled", Frees: "pi_1"}},
 		"a cancel that did not cancel":         {cancel, "pi_1", intent("succeeded", 1000, 0, 1000), notUnderstood},
@@ -160,8 +169,43 @@ func TestJudge_TakesOnlyListedRefusalsForProof(t *testing.T) {
 			if test.target != "" {
 				operation = confirm
 			}
-			got := newProfile(t).Judge(sent(operation, test.target, ""), answer(test.status, test.body, header...))
+			got := newProfile(t).Judge(sent(operation, test.target, offSession), answer(test.status, test.body, header...))
 			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestJudge_ADeclineEndsOnlyWhatNobodyCanPayAnyMore(t *testing.T) {
+	t.Parallel()
+	const (
+		onSession = "amount=1000&confirm=true&currency=usd"
+		card      = `{"error":{"type":"card_error","code":"card_declined"}}`
+		intent    = `{"error":{"type":"card_error","code":"card_declined","payment_intent":{"id":"pi_1","status":"requires_payment_method"}}}`
+	)
+	nothing := vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "card_declined", StoredFailure: true}
+	for name, test := range map[string]struct {
+		operation, target, sent, body string
+		want                          vendors.Verdict
+	}{
+		"a payment off session":                   {create, "", offSession, intent, declined("card_declined")},
+		"a payment off session, once":             {create, "", onSession + "&off_session=one_off", intent, declined("card_declined")},
+		"a payment off session, again":            {create, "", onSession + "&off_session=recurring", intent, declined("card_declined")},
+		"a payment on session":                    {create, "", onSession, intent, payable(0, "card_declined")},
+		"a payment that says it is on session":    {create, "", onSession + "&off_session=false", intent, payable(0, "card_declined")},
+		"a payment that only says how it will be": {create, "", "amount=1000&currency=usd&off_session=true", intent, payable(0, "card_declined")},
+		"a payment on session, object untold":     {create, "", onSession, card, nothing},
+		"a payment on session, object no object":  {create, "", onSession, `{"error":{"type":"card_error","code":"card_declined","payment_intent":"pi_1"}}`, nothing},
+		"a payment on session, object no intent":  {create, "", onSession, `{"error":{"type":"card_error","code":"card_declined","payment_intent":{"id":"seti_1"}}}`, nothing},
+		"a confirm":                               {confirm, "pi_1", "", intent, payable(0, "card_declined")},
+		"a confirm off session":                   {confirm, "pi_1", "off_session=true", intent, payable(0, "card_declined")},
+		"a confirm, object untold":                {confirm, "pi_1", "", card, payable(0, "card_declined")},
+		"a capture":                               {capture, "pi_1", "", intent, payable(0, "card_declined")},
+		"a charge":                                {chargeCreate, "", "amount=1000&currency=usd", card, declined("card_declined")},
+		"a refund":                                {refundCreate, "", "amount=1000", card, declined("card_declined")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, test.want, newProfile(t).Judge(sent(test.operation, test.target, test.sent), answer(402, test.body)))
 		})
 	}
 }

@@ -39,10 +39,7 @@ func (*Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (v
 	return vendors.Finding{}, nil
 }
 
-// Follow reads the object that a committed call holds an amount for. A
-// PaymentIntent that nobody has confirmed through the call may still be confirmed
-// by the customer, also after a failed try: it is final only when it succeeded or
-// was cancelled.
+// Follow reads the object that a committed call holds an amount for.
 func (*Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
 	for prefix, path := range map[string]string{
 		"pi_": "/v1/payment_intents/", "ch_": "/v1/charges/", "py_": "/v1/charges/", "re_": "/v1/refunds/", "pyr_": "/v1/refunds/",
@@ -54,10 +51,7 @@ func (*Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g v
 		if err != nil {
 			return vendors.Finding{}, err
 		}
-		v := obj.verdict(vendors.Sent{Target: objectID})
-		if v.Declined && s.Operation == intentCreate && !confirms(s) {
-			v = obj.committed(vendors.Verdict{Reason: obj.Status, Object: obj.ID})
-		}
+		v := obj.verdict(s)
 		return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
 	}
 	return vendors.Finding{}, nil
@@ -143,16 +137,6 @@ func unfinished(s vendors.Sent, obj object) bool {
 		return false
 	}
 	return confirms(s) && (obj.Status == "requires_payment_method" || obj.Status == "requires_confirmation")
-}
-
-// confirms reports whether a creation confirms what it creates.
-func confirms(s vendors.Sent) bool {
-	sent, err := vendors.ParseForm(string(s.Wire.Body))
-	if err != nil {
-		return false
-	}
-	confirm, _ := sent.Get("confirm")
-	return confirm == "true"
 }
 
 // readMoved judges a confirm, capture or cancel by the object that it acts on.

@@ -148,7 +148,11 @@ func TestLookup_JudgesWhatItFinds(t *testing.T) {
 		"a payment whose confirmation has not begun": {
 			"amount=1000&confirm=true&currency=usd", intent("requires_confirmation", 1000, 0, 0), false, vendors.Verdict{}, 0},
 		"a payment whose confirmation failed": {
-			"amount=1000&confirm=true&currency=usd", failed, true, declined("card_declined"), 402},
+			offSession, failed, true, declined("card_declined"), 402},
+		"a payment whose confirmation failed on session": {
+			"amount=1000&confirm=true&currency=usd", failed, true, payable(10*money.Dollar, "card_declined"), 402},
+		"a payment that its customer failed at": {
+			"amount=1000&currency=usd", failed, true, committed(10*money.Dollar, "requires_payment_method", "pi_1"), 200},
 		"a payment in processing": {
 			"amount=1000&confirm=true&currency=usd", intent("processing", 1000, 0, 0), true, committed(10*money.Dollar, "processing", "pi_1"), 200},
 		"a payment that was cancelled since": {
@@ -282,7 +286,7 @@ func TestFollow_PassesOnThatItCouldNotRead(t *testing.T) {
 	}
 }
 
-func TestFollow_TakesADeclineForTheEndOnlyIfTheCallHadConfirmed(t *testing.T) {
+func TestFollow_TakesADeclineForTheEndOnlyIfNobodyCanPayAnyMore(t *testing.T) {
 	t.Parallel()
 	declined := `{"id":"pi_1","object":"payment_intent","status":"requires_payment_method","currency":"usd","amount":1000,
 		"amount_received":0,"last_payment_error":{"type":"card_error","code":"card_declined"}}`
@@ -294,9 +298,25 @@ func TestFollow_TakesADeclineForTheEndOnlyIfTheCallHadConfirmed(t *testing.T) {
 			vendors.Sent{Operation: create, Wire: vendors.Wire{Body: []byte("amount=1000&currency=usd")}},
 			committed(10*money.Dollar, "requires_payment_method", "pi_1"),
 		},
-		"a creation that confirms": {
+		"a creation that confirms while its customer is there": {
 			vendors.Sent{Operation: create, Wire: vendors.Wire{Body: []byte("amount=1000&confirm=true&currency=usd")}},
+			payable(10*money.Dollar, "card_declined"),
+		},
+		"a creation that confirms off session": {
+			vendors.Sent{Operation: create, Wire: vendors.Wire{Body: []byte(offSession)}},
 			vendors.Verdict{Outcome: ledger.OutcomeReleased, Reason: "card_declined", Declined: true},
+		},
+		"a confirm": {
+			vendors.Sent{Operation: confirm, Target: "pi_1"},
+			payable(10*money.Dollar, "card_declined"),
+		},
+		"a capture": {
+			vendors.Sent{Operation: capture, Target: "pi_1"},
+			committed(10*money.Dollar, "requires_payment_method", "pi_1"),
+		},
+		"a creation whose request is no longer known": {
+			vendors.Sent{Operation: create},
+			committed(10*money.Dollar, "requires_payment_method", "pi_1"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,9 +106,8 @@ func (o object) intentVerdict(s vendors.Sent) vendors.Verdict {
 		v.Outcome, v.Object = ledger.OutcomeReleased, ""
 		return v
 	case "requires_payment_method":
-		if o.failed() {
-			v.Outcome, v.Declined, v.Object, v.Reason = ledger.OutcomeReleased, true, "", o.declineCode()
-			return v
+		if o.failed() && confirms(s) {
+			return o.declined(s, v)
 		}
 		return o.committed(v)
 	case "requires_confirmation", "requires_action", "requires_capture", "processing":
@@ -183,6 +182,16 @@ func (o object) committed(v vendors.Verdict) vendors.Verdict {
 
 func (o object) notUnderstood() vendors.Verdict {
 	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
+}
+
+// declined is the verdict on a call whose try to take the payment failed.
+func (o object) declined(s vendors.Sent, v vendors.Verdict) vendors.Verdict {
+	v.Reason, v.Declined = o.declineCode(), true
+	if offSession(s) {
+		v.Outcome, v.Object = ledger.OutcomeReleased, ""
+		return v
+	}
+	return o.committed(v)
 }
 
 func (o object) declineCode() string {
