@@ -168,7 +168,7 @@ func revokeAgain(state string) func(*crash) {
 
 func closing(c *crash) {
 	c.t.Helper()
-	_, err := c.control.RevokeRun(c.t.Context(), c.run())
+	_, err := c.control.RevokeRun(c.t.Context(), c.run(), "")
 	requireCut(c.t, err)
 }
 
@@ -176,7 +176,7 @@ func closeAgain(state string) func(*crash) {
 	return func(c *crash) {
 		c.t.Helper()
 		c.requireKey(state)
-		_, err := c.control.RevokeRun(c.t.Context(), c.run())
+		_, err := c.control.RevokeRun(c.t.Context(), c.run(), "")
 		require.NoError(c.t, err)
 		c.requireKey("revoked")
 		_, err = c.issue(secondPhase)

@@ -62,6 +62,8 @@ func repeatAfterRefusal(b *bundle) {
 	b.holds(k, "key/total", counters{})
 	b.clock.Advance(time.Minute)
 	r.Item, r.WorkflowID = "18", "wf2"
+	require.Equal(b.t, ledger.Released, b.exists(r).State, "it would be stamped with another item, under the same vendor key")
+	r.Item = first.Item
 	again := b.reserve(r).Call
 	require.Equal(b.t, again, b.recall("c"))
 	require.Equal(b.t, ledger.Dispatched, again.State)
@@ -73,7 +75,7 @@ func repeatAfterRefusal(b *bundle) {
 	require.Equal(b.t, b.clock.Now(), again.LastSentAt)
 	require.Zero(b.t, again.FinalAt)
 	require.Empty(b.t, again.Reason)
-	require.Equal(b.t, "18", again.Item)
+	require.Equal(b.t, "17", again.Item)
 	b.holds(k, "key/total", counters{inFlight: dollars(5)})
 	b.settle("c", dollars(5))
 	b.holds(k, "key/total", counters{settled: dollars(5)})

@@ -157,9 +157,10 @@ func hold(rows []*Budget, amount money.USD) (money.USD, error) {
 }
 
 // reopens reports whether a call that exists may be dispatched again: its
-// request is the same, and no send of it had or may still have an effect.
+// request is the same, down to the item that it is stamped with, and no send of
+// it had or may still have an effect.
 func reopens(c ledger.Call, r ledger.Reservation) bool {
-	if c.Digest != r.Digest || c.Answered || c.Unproven != 0 {
+	if c.Digest != r.Digest || c.Item != r.Item || c.Answered || c.Unproven != 0 {
 		return false
 	}
 	switch c.State {
