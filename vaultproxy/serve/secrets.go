@@ -52,15 +52,21 @@ func newAdminKey() string {
 // that has lost its key is not given a new one.
 func masterKey(stateDir, ledgerPath string) ([]byte, error) {
 	path := filepath.Join(stateDir, "master.key")
-	text, err := readSecret("master key", path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(ledgerPath); !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("there is a ledger at %s and no master key at %s: restore the key from a backup", ledgerPath, path)
 		}
 		fresh := make([]byte, vaultproxy.MasterKeySize)
 		_, _ = rand.Read(fresh)
-		text, err = makeSecret(path, hex.EncodeToString(fresh))
+		if _, err := makeSecret(path, hex.EncodeToString(fresh)); err != nil {
+			return nil, err
+		}
 	}
+	return readMasterKey(path)
+}
+
+func readMasterKey(path string) ([]byte, error) {
+	text, err := readSecret("master key", path)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tollgate/tollgate/vaultproxy"
-	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
@@ -33,6 +33,8 @@ type Config struct {
 	DataAddr         string // of the data plane, host:port
 	ControlAddr      string // of the control plane; empty or equal to DataAddr: one listener for both
 	AdminKeyFile     string // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
+	MasterKeyFile    string // else TOLLGATE_MASTER_KEY_FILE, else master.key in StateDir, made once
+	LedgerURLFile    string // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
 	UpstreamTimeout  time.Duration // of one send to a vendor
@@ -51,6 +53,8 @@ func Bind(fs *pflag.FlagSet, cfg *Config) {
 	str(&cfg.DataAddr, "data-addr", DefaultAddr, "address of the data plane")
 	str(&cfg.ControlAddr, "control-addr", "", "address of the control plane (default: that of the data plane)")
 	str(&cfg.AdminKeyFile, "admin-key-file", "", "file with the control plane's admin key (default: $TOLLGATE_ADMIN_KEY, else made in the state folder)")
+	str(&cfg.MasterKeyFile, "master-key-file", os.Getenv("TOLLGATE_MASTER_KEY_FILE"), "file with the key that vault keys and stored calls hang on: 64 hex digits (default: made in the state folder)")
+	str(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database for the ledger (default: $TOLLGATE_LEDGER_URL, else a file in the state folder)")
 	str(&cfg.StripeSecretFile, "stripe-secret-file", "", "file with the Stripe secret key (default: $STRIPE_SECRET_KEY_FILE, else $STRIPE_SECRET_KEY)")
 	str(&cfg.StripeURL, "stripe-url", "https://api.stripe.com", "where Stripe's API is")
 	if cfg.UpstreamTimeout == 0 {
@@ -66,10 +70,11 @@ func LedgerPath(stateDir string) string { return filepath.Join(stateDir, "ledger
 type Server struct {
 	cfg   Config
 	parts vaultproxy.Config
-	made  bool // the admin key is new and not stored yet
+	made  bool   // the admin key is new and not stored yet
+	url   string // of a shared ledger; empty: the file in the state folder
 
 	proxy   *vaultproxy.Proxy
-	store   *sqlite.Store
+	store   ledger.Store
 	servers []*http.Server
 	data    net.Listener
 	control net.Listener
@@ -116,7 +121,12 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
 	path := LedgerPath(dir)
-	if s.parts.MasterKey, err = masterKey(dir, path); err != nil {
+	if s.cfg.MasterKeyFile != "" {
+		s.parts.MasterKey, err = readMasterKey(s.cfg.MasterKeyFile)
+	} else {
+		s.parts.MasterKey, err = masterKey(dir, path)
+	}
+	if err != nil {
 		return err
 	}
 	if s.made {
@@ -124,7 +134,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if s.store, err = sqlite.Open(ctx, sqlite.Config{Path: path}); err != nil {
+	if s.store, err = openLedger(ctx, s.url, path); err != nil {
 		return err
 	}
 	s.parts.Store = s.store
@@ -155,6 +165,12 @@ func (s *Server) configure() (made bool, err error) {
 	}
 	key, given, err := givenAdminKey(cfg.AdminKeyFile, cfg.StateDir)
 	if err != nil {
+		return false, err
+	}
+	if s.url, err = ledgerURL(cfg.LedgerURLFile); err != nil {
+		return false, err
+	}
+	if err := s.checkShared(given); err != nil {
 		return false, err
 	}
 	if !given {
