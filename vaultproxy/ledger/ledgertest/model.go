@@ -15,6 +15,11 @@ type model struct {
 	runs    map[string]*modelRun
 	calls   []*modelCall
 	overrun map[account]money.USD
+	// tenants are the caps that a person set, by tenant and span. Every run of
+	// the model belongs to one of them.
+	tenants map[string]map[string]money.USD
+	// lowered notes accounts whose cap a person lowered below what was in use.
+	lowered map[account]bool
 }
 
 type modelRun struct {
@@ -32,6 +37,7 @@ type modelKey struct {
 
 type modelCall struct {
 	id, keyID, issue, run string
+	tenant                string
 	digest                [32]byte
 	state                 ledger.State
 	hold, amount          money.USD
@@ -47,7 +53,9 @@ type modelCall struct {
 type account struct{ scope, owner, window string }
 
 func newModel() *model {
-	return &model{keys: map[string]*modelKey{}, runs: map[string]*modelRun{}, overrun: map[account]money.USD{}}
+	return &model{keys: map[string]*modelKey{}, runs: map[string]*modelRun{}, overrun: map[account]money.USD{},
+		tenants: map[string]map[string]money.USD{}, lowered: map[account]bool{},
+	}
 }
 
 func (m *model) call(id string) *modelCall {
@@ -68,7 +76,17 @@ func (m *model) accounts(issue, day string) map[account]money.USD {
 	if s.Terms.TotalCap != nil {
 		caps[account{"key", issue, ledger.WindowTotal}] = *s.Terms.TotalCap
 	}
+	for span, limit := range m.tenants[s.Tenant] {
+		caps[tenantAccount(s.Tenant, span, day)] = limit
+	}
 	return caps
+}
+
+func tenantAccount(tenant, span, day string) account {
+	if span == ledger.SpanTotal {
+		day = ledger.WindowTotal
+	}
+	return account{"tenant", tenant, day}
 }
 
 // sum adds up what the calls say of an account, but for one call.
@@ -94,8 +112,11 @@ func (m *model) sum(a account, without *modelCall) counters {
 }
 
 func (c *modelCall) drawsOn(a account) bool {
-	if a.scope == "run" {
+	switch a.scope {
+	case "run":
 		return c.run == a.owner
+	case "tenant":
+		return c.tenant == a.owner && (a.window == ledger.WindowTotal || a.window == c.day)
 	}
 	return c.issue == a.owner && (a.window == ledger.WindowTotal || a.window == c.day)
 }
@@ -143,7 +164,7 @@ func (m *model) reserve(k *modelKey, r ledger.Reservation, from *modelCall, now 
 	}
 	c := old
 	if c == nil {
-		c = &modelCall{id: r.CallID, digest: r.Digest, run: k.spec.Run}
+		c = &modelCall{id: r.CallID, digest: r.Digest, run: k.spec.Run, tenant: k.spec.Tenant}
 		m.calls = append(m.calls, c)
 	}
 	if from != nil && from != c {
