@@ -3,6 +3,7 @@ package vaultproxy
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -110,6 +111,9 @@ func New(cfg Config) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := bind(cfg); err != nil {
+		return nil, err
+	}
 	p := &Proxy{
 		store:     cfg.Store,
 		upstreams: map[string]*upstream{},
@@ -134,6 +138,22 @@ func New(cfg Config) (*Proxy, error) {
 		p.work.Go(func() { p.reconcile(interval) })
 	}
 	return p, nil
+}
+
+// bindTimeout bounds the first question to the ledger.
+const bindTimeout = 30 * time.Second
+
+// bind refuses a ledger of another master key: this proxy could read none of its
+// calls, and would take none of its vault keys.
+func bind(cfg Config) error {
+	sum := derive(cfg.MasterKey, "fingerprint")
+	ctx, cancel := context.WithTimeout(context.Background(), bindTimeout)
+	defer cancel()
+	err := cfg.Store.Bind(ctx, hex.EncodeToString(sum[:16]))
+	if errors.Is(err, ledger.ErrOtherKey) {
+		return fmt.Errorf("vault proxy: %w than the one given: give all proxies of a ledger the same master key, and restore it with the ledger", err)
+	}
+	return err
 }
 
 // Close lets calls in flight end and be booked, bounded by the context, then

@@ -13,12 +13,15 @@ import (
 // commit is durable. All are safe for concurrent use.
 //
 // Errors that are decisions: *Denial, *Exists, ErrNotFound, ErrPolicyConflict,
-// ErrRunRevoked, ErrRunClosed, ErrBookingMoved, ErrObjectTaken, ErrClaimed.
+// ErrRunRevoked, ErrRunClosed, ErrBookingMoved, ErrObjectTaken, ErrClaimed, ErrOtherKey.
 // Anything else wraps ErrUnavailable: the store could not decide, and nothing
 // may be sent on the strength of it.
 type Store interface {
 	// LedgerID names this ledger; it travels inside vault keys.
 	LedgerID() string
+	// Bind ties the ledger to the key that its vault keys and stored calls hang
+	// on, by a fingerprint of it. The first one to come sets it. ErrOtherKey.
+	Bind(ctx context.Context, fingerprint string) error
 
 	// Issue returns the live key of an issue identity, minting it if there is
 	// none or the last one has expired. The bool tells whether it was minted.
@@ -116,6 +119,8 @@ var (
 	ErrClaimed = errors.New("the call is being proved elsewhere")
 	// ErrWindowClosed: the call is too old to be sent again.
 	ErrWindowClosed = errors.New("the call is too old to be sent again")
+	// ErrOtherKey: the ledger is bound to another master key.
+	ErrOtherKey = errors.New("the ledger belongs to another master key")
 	// ErrUnavailable: the store could not decide.
 	ErrUnavailable = errors.New("the ledger is unavailable")
 )

@@ -41,6 +41,15 @@ func TestStart_ProxiesThatShareALedgerTakeOneAnothersVaultKeys(t *testing.T) {
 	require.Len(t, b.sim.Truth().Sends, 3)
 }
 
+func TestStart_RefusesALedgerOfAnotherMasterKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.share(t)
+	b.start(t)
+	b.cfg.MasterKeyFile = b.file(t, "other.key", strings.Repeat("a5", 32)+"\n")
+	require.Contains(t, b.refused(t), "another master key")
+}
+
 func TestStart_RefusesASharedLedgerWithoutSharedKeys(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -17,6 +17,7 @@ func pruneTests() []test {
 		{"BacklogCountsWhatHasNoFinalOutcome", backlog},
 		{"FindTellsACallByItsID", find},
 		{"L11_OneLeads", lead},
+		{"L15_ALedgerBelongsToOneMasterKey", bound},
 	}
 }
 
@@ -122,6 +123,12 @@ func find(b *bundle) {
 	}
 	_, err := b.store.Find(b.ctx, "nobody's")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
+}
+
+func bound(b *bundle) {
+	require.NoError(b.t, b.store.Bind(b.ctx, "one key"))
+	require.NoError(b.t, b.store.Bind(b.ctx, "one key"))
+	require.ErrorIs(b.t, b.store.Bind(b.ctx, "another key"), ledger.ErrOtherKey)
 }
 
 func lead(b *bundle) {

@@ -101,6 +101,21 @@ func (b *Batch) Tx() Tx { return b.tx }
 // LedgerID names this ledger.
 func (s *Store) LedgerID() string { return s.backend.LedgerID() }
 
+// Bind ties the ledger to a master key.
+func (s *Store) Bind(ctx context.Context, fingerprint string) error {
+	var bound string
+	err := s.write(ctx, Needs{}, func(b *Batch) error {
+		if _, err := b.tx.Exec(`UPDATE ledger SET master_key = $1 WHERE master_key = ''`, fingerprint); err != nil {
+			return err
+		}
+		return b.tx.QueryRow(`SELECT master_key FROM ledger`).Scan(&bound)
+	})
+	if err == nil && bound != fingerprint {
+		err = ledger.ErrOtherKey
+	}
+	return err
+}
+
 // Now is the ledger's clock.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	now, err := s.backend.Now(ctx)

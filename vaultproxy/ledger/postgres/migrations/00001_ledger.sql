@@ -1,9 +1,10 @@
 -- +goose Up
 
--- One row: which ledger this is.
+-- One row: which ledger this is, and which master key it hangs on.
 CREATE TABLE ledger (
-    one       BIGINT PRIMARY KEY CHECK (one = 1),
-    ledger_id TEXT   NOT NULL
+    one        BIGINT PRIMARY KEY CHECK (one = 1),
+    ledger_id  TEXT   NOT NULL,
+    master_key TEXT   NOT NULL DEFAULT '' -- a fingerprint of it
 );
 
 -- A row for each life of a process. What it has in flight is its own until its

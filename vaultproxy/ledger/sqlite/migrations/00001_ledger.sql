@@ -1,10 +1,12 @@
 -- +goose Up
 
--- One row: which ledger this is, and how often it was opened.
+-- One row: which ledger this is, which master key it hangs on, and how often it
+-- was opened.
 CREATE TABLE ledger (
-    one       INTEGER PRIMARY KEY CHECK (one = 1),
-    ledger_id TEXT    NOT NULL,
-    epoch     INTEGER NOT NULL
+    one        INTEGER PRIMARY KEY CHECK (one = 1),
+    ledger_id  TEXT    NOT NULL,
+    master_key TEXT    NOT NULL DEFAULT '', -- a fingerprint of it
+    epoch      INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE tenants (
