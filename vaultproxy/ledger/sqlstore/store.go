@@ -25,7 +25,7 @@ type Store struct {
 	shared
 
 	maxBatch int
-	requests chan *request
+	inbox    *inbox
 	quit     chan struct{}
 	stopped  chan struct{}
 	closing  sync.Once
@@ -48,7 +48,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		maxBatch: maxBatch,
-		requests: make(chan *request, 4096), quit: make(chan struct{}), stopped: make(chan struct{}),
+		inbox:    newInbox(), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	s.shared = shared{queue: &queue{}, operations: &operations{}, backend: cfg.Backend, marks: cfg.Backend.Shared()}
 	if cfg.MaxBatch > 0 {
@@ -88,7 +88,7 @@ func (s *Store) Freed(id BudgetID) { s.queue.wake(id) }
 func (s *Store) Waiting() int { return s.queue.waiting() }
 
 // Queued is how many operations wait for the next commit.
-func (s *Store) Queued() int { return len(s.requests) }
+func (s *Store) Queued() int { return s.inbox.len() }
 
 // Write runs an operation of a backend's own in the next commit.
 func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
@@ -114,6 +114,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.quit)
+		s.inbox.close()
 		<-s.stopped
 		s.closeErr = s.backend.Close()
 	})
