@@ -46,6 +46,9 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Backend == nil || cfg.MaxBatch < 0 || cfg.Writers < 0 {
 		return nil, errors.New("a store needs a backend")
 	}
+	if cfg.Writers > 1 && !cfg.Backend.Shared() {
+		return nil, errors.New("a ledger that is not shared has one writer")
+	}
 	s := &Store{
 		maxBatch: maxBatch,
 		inbox:    newInbox(), quit: make(chan struct{}), stopped: make(chan struct{}),
@@ -95,8 +98,12 @@ func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
 	return s.write(ctx, Needs{}, run)
 }
 
-// Tx is the batch's transaction.
-func (b *Batch) Tx() Tx { return b.tx }
+// Tx is the batch's transaction. Whatever is written by it goes past what the
+// batch knows, which is forgotten at its end.
+func (b *Batch) Tx() Tx {
+	b.unseen = true
+	return b.tx
+}
 
 // LedgerID names this ledger.
 func (s *Store) LedgerID() string { return s.backend.LedgerID() }
