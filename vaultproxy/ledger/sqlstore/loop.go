@@ -125,6 +125,7 @@ func (s *Store) transact(ops []*Op, alone bool) error {
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
+		s.commits.Add(1)
 		s.suspects = s.suspects[len(suspects):]
 		last.committed()
 	case errors.Is(err, ErrCommit):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -30,6 +31,7 @@ type Store struct {
 	stopped  chan struct{}
 	closing  sync.Once
 	closeErr error
+	commits  atomic.Int64
 
 	mu       sync.Mutex
 	suspects []ledger.CallKey // calls of a commit whose result is not known
@@ -92,6 +94,9 @@ func (s *Store) Waiting() int { return s.queue.waiting() }
 
 // Queued is how many operations wait for the next commit.
 func (s *Store) Queued() int { return s.inbox.len() }
+
+// Commits is how many transactions have become durable.
+func (s *Store) Commits() int64 { return s.commits.Load() }
 
 // Write runs an operation of a backend's own in the next commit.
 func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
