@@ -56,6 +56,11 @@ bench: build ## measure against bare baselines, side by side
 	go build -o bin/ ./bench/cmd/bench
 	@exec scripts/with-peers temporal -- bin/bench
 
+.PHONY: bench-ledger
+bench-ledger: ## measure durable reservations a second beside a transaction a call
+	@go build -o bin/ ./bench/cmd/benchledger
+	@exec bin/benchledger
+
 .PHONY: lint
 lint: lint-format lint-vet lint-golangci lint-workflows lint-modules lint-vuln ## every static check
 

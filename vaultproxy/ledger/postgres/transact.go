@@ -278,11 +278,15 @@ const (
 		OR (b.scope = 'tenant' AND b.owner = ANY($4)) ORDER BY b.scope DESC, b.budget_no FOR UPDATE`
 
 	sealedCalls = `SELECT ` + sqlstore.CallColumns + sqlstore.CallSealed + sqlstore.FromSealed
-	callsByKey  = sealedCalls + `JOIN unnest($1::bigint[], $2::text[], $3::text[]) AS n (run_no, vendor, idempotency_key)
-		ON c.run_no = n.run_no AND c.vendor = n.vendor AND c.idempotency_key = n.idempotency_key`
+	// Keys and objects are looked up one by one in their index: joined with other tables, a
+	// planner without statistics goes through all calls of the run, for each key.
+	callsByKey = sealedCalls + `WHERE c.seq = ANY(ARRAY(SELECT (SELECT x.seq FROM calls x
+		WHERE x.run_no = n.run_no AND x.vendor = n.vendor AND x.idempotency_key = n.idempotency_key)
+		FROM unnest($1::bigint[], $2::text[], $3::text[]) AS n (run_no, vendor, idempotency_key)))`
 	callsBySeq    = sealedCalls + `WHERE c.seq = ANY($1)`
-	callsByObject = sealedCalls + `JOIN unnest($1::text[], $2::text[]) AS n (vendor, object)
-		ON c.vendor = n.vendor AND c.object = n.object AND c.books = 1`
+	callsByObject = sealedCalls + `WHERE c.seq = ANY(ARRAY(SELECT (SELECT x.seq FROM calls x
+		WHERE x.vendor = n.vendor AND x.object = n.object AND x.books = 1)
+		FROM unnest($1::text[], $2::text[]) AS n (vendor, object)))`
 )
 
 // readAhead locks the budgets, and reads behind the locks, in one round trip.

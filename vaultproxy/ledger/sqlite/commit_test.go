@@ -237,6 +237,37 @@ func TestCommit_L9_ARevocationIsSeenByWhatFollowsItInTheSameCommit(t *testing.T)
 	}
 }
 
+func TestCommit_L14_HoldsAsManyReservationsAsHaveQueuedUp(t *testing.T) {
+	t.Parallel()
+	b := setupLoop(t)
+	release := b.hold()
+	const n = 64 + 32 + 16 + 8 + 4 + 2 + 1 + 64 // each number of rows that there is a statement for, one of them twice
+	got := make(chan ledger.Call, n)
+	for i := range n {
+		go func() {
+			id := fmt.Sprint(i)
+			held, err := b.Reserve(context.Background(), b.ask(id, money.USD(i)))
+			if err != nil {
+				t.Error(err)
+			}
+			got <- held.Call
+		}()
+	}
+	b.untilQueued(n)
+	release()
+	seqs := map[int64]struct{}{}
+	for range n {
+		held := <-got
+		stored, err := b.recall(held.ID)
+		require.NoError(t, err)
+		require.Equal(t, held.ID, fmt.Sprint(int64(stored.Hold)))
+		require.Equal(t, held, stored)
+		seqs[stored.Seq] = struct{}{}
+	}
+	require.Len(t, seqs, n)
+	b.sound(ledger.Budget{InFlight: n * (n - 1) / 2})
+}
+
 // untilQueued waits until n operations stand in the queue of a loop that is held.
 func (b *loopBundle) untilQueued(n int) {
 	for b.Queued() < n {

@@ -20,11 +20,13 @@ type Batch struct {
 	now   time.Time
 	epoch int64
 	store *shared
-	again bool // the operation is run alone, after the batch that it was in failed
+	again bool   // the operation is run alone, after the batch that it was in failed
+	day   string // of now, in UTC
 
-	keys     map[string]*Key
-	spans    map[string][]TenantCap
+	*memory       // what was known before; a budget that is kept becomes the batch's own when it is used
+	unseen   bool // somebody else had the transaction in hand
 	budgets  map[BudgetID]*Budget
+	drawn    map[drawing][]*Budget
 	calls    map[int64]*Call
 	byKey    map[ledger.CallKey]*Call // nil: there is none
 	byObject map[Object]*Call         // nil: nobody books it
@@ -45,7 +47,8 @@ type shared struct {
 	queue      *queue
 	operations *operations
 	backend    Backend
-	marks      bool // other processes wait for room too: mark the budgets that somebody waits for
+	memory     *memory // nil while a batch has it; touched by the commit loop only
+	marks      bool    // other processes wait for room too: mark the budgets that somebody waits for
 }
 
 // BatchConfig is what a backend knows when it begins a transaction.
@@ -58,12 +61,19 @@ type BatchConfig struct {
 // newBatch begins a batch. Times are stored in microseconds; its clock is cut to
 // them, so that what is written reads the same ever after.
 func (s *Store) newBatch(cfg BatchConfig) *Batch {
-	return &Batch{
-		tx: cfg.Tx, now: cfg.Now.UTC().Truncate(time.Microsecond), epoch: cfg.Epoch, store: &s.shared,
-		keys: map[string]*Key{}, spans: map[string][]TenantCap{}, budgets: map[BudgetID]*Budget{}, calls: map[int64]*Call{},
+	now := cfg.Now.UTC().Truncate(time.Microsecond)
+	b := &Batch{
+		tx: cfg.Tx, now: now, day: now.Format(time.DateOnly), epoch: cfg.Epoch, store: &s.shared,
+		budgets: map[BudgetID]*Budget{}, drawn: map[drawing][]*Budget{}, calls: map[int64]*Call{},
 		byKey: map[ledger.CallKey]*Call{}, byObject: map[Object]*Call{}, newOps: map[operation]int64{},
 		freed: map[BudgetID]struct{}{},
 	}
+	if s.backend.Shared() {
+		b.memory = newMemory()
+	} else {
+		b.memory = s.lend()
+	}
+	return b
 }
 
 // Run runs operations. Alone tells that one is run by itself.
@@ -127,6 +137,7 @@ func (b *Batch) changes() Changes {
 // committed tells the store that the batch is durable.
 func (b *Batch) committed() {
 	b.store.operations.learn(b.newOps)
+	b.store.giveBack(b)
 	for id := range b.freed {
 		b.store.queue.wake(id)
 	}
@@ -163,7 +174,7 @@ func (b *Batch) LoadCalls(calls []*Call, asked Needs) {
 	}
 }
 
-// key reads a key once a batch. ledger.ErrNotFound.
+// key reads a key, unless it is known. ledger.ErrNotFound.
 func (b *Batch) key(keyID string) (*Key, error) {
 	if k, ok := b.keys[keyID]; ok {
 		return k, nil
@@ -176,15 +187,34 @@ func (b *Batch) key(keyID string) (*Key, error) {
 	return k, nil
 }
 
+// drawing is a key's use of its budgets on a day.
+type drawing struct {
+	key *Key
+	day string
+}
+
 // budgetsOf are the accounts that a call of this key and day draws on, the
 // narrowest first. Everyone locks them the other way round.
-func (b *Batch) budgetsOf(k *Key, day string) (rows []*Budget, _ error) {
+func (b *Batch) budgetsOf(k *Key, day string) ([]*Budget, error) {
+	of := drawing{k, day}
+	if rows, ok := b.drawn[of]; ok {
+		return rows, nil
+	}
+	rows, err := b.lockBudgets(k, day)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(rows)
+	b.drawn[of] = rows
+	return rows, nil
+}
+
+func (b *Batch) lockBudgets(k *Key, day string) (rows []*Budget, _ error) {
 	add := func(id BudgetID, limit money.USD) error {
 		row, err := b.budget(id, limit)
 		rows = append(rows, row)
 		return err
 	}
-	defer func() { slices.Reverse(rows) }()
 	caps, err := b.tenantCaps(k.Tenant)
 	if err != nil {
 		return nil, err
@@ -228,10 +258,14 @@ func runBudget(runNo int64) BudgetID {
 	return BudgetID{ledger.ScopeRun, strconv.FormatInt(runNo, 10), ledger.WindowTotal}
 }
 
-// budget reads and locks an account once a batch, opening it with the cap if
+// budget reads and locks an account, unless it is known, opening it with the cap if
 // there is none; a negative cap means that it must exist.
 func (b *Batch) budget(id BudgetID, limit money.USD) (*Budget, error) {
 	if row, ok := b.budgets[id]; ok {
+		return row, nil
+	}
+	if row, ok := b.kept[id]; ok {
+		b.adoptBudget(row)
 		return row, nil
 	}
 	row, err := b.readBudget(id)
@@ -416,7 +450,7 @@ func (c TenantCap) window(day string) string {
 	return ledger.WindowTotal
 }
 
-// tenantCaps reads the caps of a tenant once a batch, the total before
+// tenantCaps reads the caps of a tenant, unless they are known, the total before
 // the day's. The tenant's row is locked against a cap that is being set meanwhile:
 // whoever sets one sums up the calls that there are.
 func (b *Batch) tenantCaps(tenant string) ([]TenantCap, error) {

@@ -83,7 +83,6 @@ func (b *Batch) setTenantCap(change ledger.CapChange) (*Budget, money.USD, error
 	if err := b.lockTenant(change.Tenant, true); err != nil {
 		return nil, 0, err
 	}
-	day := b.now.Format(time.DateOnly)
 	c := TenantCap{Span: change.Span, Cap: change.Cap}
 	var before int64
 	err := notFound(b.tx.QueryRow(`SELECT cap FROM tenant_caps WHERE tenant = $1 AND span = $2`, change.Tenant, change.Span).Scan(&before))
@@ -96,14 +95,15 @@ func (b *Batch) setTenantCap(change ledger.CapChange) (*Budget, money.USD, error
 		return nil, 0, err
 	}
 	delete(b.spans, change.Tenant)
+	clear(b.drawn)
 	if err := b.Flush(); err != nil { // the sums are taken from the tables
 		return nil, 0, err
 	}
-	row, err := b.budget(BudgetID{ledger.ScopeTenant, change.Tenant, c.window(day)}, change.Cap)
+	row, err := b.budget(BudgetID{ledger.ScopeTenant, change.Tenant, c.window(b.day)}, change.Cap)
 	if err != nil || !opened {
 		return row, money.USD(before), err
 	}
-	used, err := b.spent(change.Tenant, c.window(day))
+	used, err := b.spent(change.Tenant, c.window(b.day))
 	if err != nil {
 		return nil, 0, err
 	}

@@ -15,9 +15,10 @@ import (
 // not wait for ever on the last.
 const maxBatch = 1024
 
-// Where the last commit had siblings or more operations, the next one waits this
-// long for further ones: a commit costs the same for one as for many. A caller
-// that is alone never waits.
+// Where the last commit had siblings or more operations, their callers may soon
+// be back, and the next one waits for as many: a commit costs the same for one as
+// for many. It does not wait for longer than it would save, and a caller that is
+// alone never waits.
 const (
 	siblings    = 4
 	commitDelay = 300 * time.Microsecond
@@ -38,11 +39,7 @@ func (s *Store) write(ctx context.Context, needs Needs, run func(*Batch) error) 
 		return unavailable(err)
 	}
 	o := &request{op: Op{Needs: needs, Run: run}, done: make(chan error, 1)}
-	select {
-	case s.requests <- o:
-	case <-ctx.Done():
-		return unavailable(ctx.Err())
-	case <-s.quit:
+	if !s.inbox.put(o) {
 		return unavailable(errClosed)
 	}
 	select {
@@ -53,13 +50,6 @@ func (s *Store) write(ctx context.Context, needs Needs, run func(*Batch) error) 
 			return unavailable(ctx.Err())
 		}
 		return <-o.done
-	case <-s.stopped:
-		select {
-		case err := <-o.done:
-			return err
-		default:
-			return unavailable(errClosed)
-		}
 	}
 }
 
@@ -68,40 +58,17 @@ var errClosed = errors.New("it is closed")
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err) }
 
 func (s *Store) commitLoop() {
-	batch := make([]*request, 0, s.maxBatch)
+	var batch []*request
 	for {
-		crowded := len(batch) >= siblings
-		batch = batch[:0]
-		select {
-		case o := <-s.requests:
-			if crowded && s.maxBatch > 1 {
-				select {
-				case <-time.After(commitDelay):
-				case <-s.quit:
-				}
-			}
-			batch = s.gather(append(batch, o))
-		case <-s.quit:
-			if batch = s.gather(batch); len(batch) == 0 {
-				return
-			}
+		wanted := 1
+		if len(batch) >= siblings && s.maxBatch > 1 {
+			wanted = len(batch)
+		}
+		if batch = s.inbox.take(batch[:0], wanted, s.maxBatch, commitDelay); len(batch) == 0 {
+			return
 		}
 		s.commit(batch)
 	}
-}
-
-// gather takes what has queued up, without waiting for more: the time of the
-// last commit is what fills the next one.
-func (s *Store) gather(batch []*request) []*request {
-	for len(batch) < s.maxBatch {
-		select {
-		case o := <-s.requests:
-			batch = append(batch, o)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 func (s *Store) commit(batch []*request) {
@@ -158,6 +125,7 @@ func (s *Store) transact(ops []*Op, alone bool) error {
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
+		s.commits.Add(1)
 		s.suspects = s.suspects[len(suspects):]
 		last.committed()
 	case errors.Is(err, ErrCommit):

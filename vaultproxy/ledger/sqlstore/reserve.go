@@ -135,9 +135,12 @@ func (b *Batch) lockedKey(keyID string) (*Key, []*Budget, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	_, locked := b.budgets[runBudget(k.RunNo)]
-	rows, err := b.budgetsOf(k, b.now.Format(time.DateOnly))
-	if err == nil && !locked && b.tx.ForUpdate() != "" {
+	locked := true
+	if b.tx.ForUpdate() != "" {
+		_, locked = b.budgets[runBudget(k.RunNo)]
+	}
+	rows, err := b.budgetsOf(k, b.day)
+	if err == nil && !locked {
 		delete(b.keys, keyID)
 		k, err = b.key(keyID)
 	}
@@ -289,7 +292,7 @@ func (b *Batch) dispatch(old *Call, r ledger.Reservation, k *Key, opNo int64, am
 	c.Sends, c.Unproven, c.Checks = c.Sends+1, 1, 0
 	c.ReservedAt, c.FirstSentAt, c.LastSentAt = b.now, b.now, b.now
 	c.PriorSentAt, c.FinalAt, c.NextCheckAt, c.ClaimedUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	c.Day, c.Request, c.Epoch = b.now.Format(time.DateOnly), r.Request, b.epoch
+	c.Day, c.Request, c.Epoch = b.day, r.Request, b.epoch
 	if old == nil {
 		b.insert(c)
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -25,11 +26,12 @@ type Store struct {
 	shared
 
 	maxBatch int
-	requests chan *request
+	inbox    *inbox
 	quit     chan struct{}
 	stopped  chan struct{}
 	closing  sync.Once
 	closeErr error
+	commits  atomic.Int64
 
 	mu       sync.Mutex
 	suspects []ledger.CallKey // calls of a commit whose result is not known
@@ -46,9 +48,12 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Backend == nil || cfg.MaxBatch < 0 || cfg.Writers < 0 {
 		return nil, errors.New("a store needs a backend")
 	}
+	if cfg.Writers > 1 && !cfg.Backend.Shared() {
+		return nil, errors.New("a ledger that is not shared has one writer")
+	}
 	s := &Store{
 		maxBatch: maxBatch,
-		requests: make(chan *request, 4096), quit: make(chan struct{}), stopped: make(chan struct{}),
+		inbox:    newInbox(), quit: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	s.shared = shared{queue: &queue{}, operations: &operations{}, backend: cfg.Backend, marks: cfg.Backend.Shared()}
 	if cfg.MaxBatch > 0 {
@@ -88,15 +93,22 @@ func (s *Store) Freed(id BudgetID) { s.queue.wake(id) }
 func (s *Store) Waiting() int { return s.queue.waiting() }
 
 // Queued is how many operations wait for the next commit.
-func (s *Store) Queued() int { return len(s.requests) }
+func (s *Store) Queued() int { return s.inbox.len() }
+
+// Commits is how many transactions have become durable.
+func (s *Store) Commits() int64 { return s.commits.Load() }
 
 // Write runs an operation of a backend's own in the next commit.
 func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
 	return s.write(ctx, Needs{}, run)
 }
 
-// Tx is the batch's transaction.
-func (b *Batch) Tx() Tx { return b.tx }
+// Tx is the batch's transaction. Whatever is written by it goes past what the
+// batch knows, which is forgotten at its end.
+func (b *Batch) Tx() Tx {
+	b.unseen = true
+	return b.tx
+}
 
 // LedgerID names this ledger.
 func (s *Store) LedgerID() string { return s.backend.LedgerID() }
@@ -129,6 +141,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.quit)
+		s.inbox.close()
 		<-s.stopped
 		s.closeErr = s.backend.Close()
 	})
