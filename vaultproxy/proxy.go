@@ -20,6 +20,9 @@ const (
 	DefaultUpstreamTimeout   = 30 * time.Second
 	DefaultMaxInFlight       = 1024
 	DefaultReconcileInterval = time.Second
+	// DefaultContentionWait is longer than most calls to a vendor take, and short
+	// beside the timeouts of those who call the proxy.
+	DefaultContentionWait = 2 * time.Second
 )
 
 // Upstream is a vendor profile and where that vendor is.
@@ -40,6 +43,10 @@ type Config struct {
 	UpstreamTimeout   time.Duration // of one send; zero: DefaultUpstreamTimeout
 	MaxInFlight       int           // calls at once, beyond it 503 overloaded; zero: DefaultMaxInFlight
 	ReconcileInterval time.Duration // zero: DefaultReconcileInterval; negative: no reconciler
+	// ContentionWait is how long a call waits for calls in flight whose holds stand
+	// in its way, before it is told cap_contended. It keeps its place among
+	// MaxInFlight meanwhile. Zero: DefaultContentionWait; negative: not at all.
+	ContentionWait time.Duration
 }
 
 // Proxy is a running vault proxy, apart from its listeners.
@@ -51,6 +58,7 @@ type Proxy struct {
 	seal      *sealer
 	log       *slog.Logger
 	timeout   time.Duration
+	patience  time.Duration // with calls in flight that stand in the way
 	slots     chan struct{}
 	grants    grants
 	strangers *bouncer
@@ -87,6 +95,7 @@ func New(cfg Config) (*Proxy, error) {
 		seal:      seal,
 		log:       cfg.Logger,
 		timeout:   orDefault(cfg.UpstreamTimeout, DefaultUpstreamTimeout),
+		patience:  max(0, orDefault(cfg.ContentionWait, DefaultContentionWait)),
 		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
 		strangers: newBouncer(),
 		draining:  make(chan struct{}),
