@@ -25,7 +25,7 @@ const (
 	maxControlBody = 64 << 10
 )
 
-// Control returns the control plane: keys, audit, reports, health. Everything
+// Control returns the control plane: keys, calls, audit, reports, health. Everything
 // but health wants the admin key.
 func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
@@ -43,6 +43,7 @@ func (p *Proxy) Control() http.Handler {
 	admin("DELETE /vault/keys", p.closeRun)
 	admin("GET /vault/audit", p.showAudit)
 	admin("GET /vault/calls", p.listCalls)
+	admin("POST /vault/calls/{call_id}/resolve", p.resolveCall)
 	admin("GET /vault/reports/runs", p.reportRuns)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer := jsonReply(http.StatusOK, map[string]string{"status": "ok"})
@@ -111,7 +112,7 @@ func (p *Proxy) failed(err error) reply {
 	case errors.Is(err, ledger.ErrRunClosed):
 		return fail(http.StatusConflict, "run_closed", "this run was closed; a new run needs a new label")
 	case errors.Is(err, ledger.ErrNotFound):
-		return fail(http.StatusNotFound, "not_found", "the ledger has no such key or run")
+		return fail(http.StatusNotFound, "not_found", "the ledger has no such key, run or call")
 	default:
 		p.log.Error("control plane: ledger failed", "error", err)
 		answer := fail(http.StatusServiceUnavailable, string(LedgerUnavailable), "the ledger cannot answer now; try again")

@@ -114,8 +114,14 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 
 // fenced reports whether no send of the call can arrive any more.
 func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
+	wait, err := p.untilFenced(ctx, row)
+	return err == nil && wait <= 0
+}
+
+// untilFenced is how long it takes until that is so.
+func (p *Proxy) untilFenced(ctx context.Context, row ledger.Call) (time.Duration, error) {
 	now, err := p.store.Now(ctx)
-	return err == nil && now.Sub(row.LastSentAt) >= p.fence()
+	return p.fence() - now.Sub(row.LastSentAt), err
 }
 
 func (p *Proxy) fence() time.Duration { return sendWithin + p.timeout + fenceMargin }

@@ -86,7 +86,7 @@ func auditView(a ledger.AuditRow) client.AuditRow {
 		Seq: a.Seq, At: a.At, Verdict: a.Verdict, Code: a.Code, By: a.By, AgentRunLabel: a.Run, KeyID: a.KeyID,
 		CallID: a.CallID, Item: a.Item, WorkflowID: a.WorkflowID, Vendor: a.Vendor, Method: a.Method, Path: a.Path,
 		IdempotencyKey: a.IdempotencyKey, Status: a.Status, PriceUSD: a.Price, AmountUSD: a.Amount, ObjectID: a.Object,
-		DurationMS: a.Duration.Milliseconds(),
+		DurationMS: a.Duration.Milliseconds(), Who: a.Who, Note: a.Note,
 	}
 }
 

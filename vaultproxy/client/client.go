@@ -156,6 +156,15 @@ func (c *Client) Calls(ctx context.Context, q CallQuery) (CallPage, error) {
 	return out, err
 }
 
+// Resolve books what a person found out about an unknown or committed call, once.
+// 404 not_found, 409 already_resolved if it is final, 409 call_in_flight if it is
+// on its way, being proved, or may still arrive at the vendor, 409 object_taken.
+func (c *Client) Resolve(ctx context.Context, callID string, req ResolveRequest) (Call, error) {
+	var out Call
+	err := c.do(ctx, http.MethodPost, "/vault/calls/"+url.PathEscape(callID)+"/resolve", nil, nil, req, &out)
+	return out, err
+}
+
 // Audit returns one page of the audit log, oldest first.
 func (c *Client) Audit(ctx context.Context, q AuditQuery) (AuditPage, error) {
 	v := query("agent_run_label", q.Run, "key_id", q.KeyID, "vendor", q.Vendor, "verdict", q.Verdict, "cursor", q.Cursor)

@@ -132,6 +132,20 @@ func TestIssue_SendsThePolicyAndReturnsTheKey(t *testing.T) {
 	require.NotContains(t, (<-got).header, "Idempotency-Key")
 }
 
+func TestResolve_SendsWhatThePersonFoundOut(t *testing.T) {
+	t.Parallel()
+	c, got := serve(t, http.StatusOK, `{"call_id":"call_1","state":"settled","settled_usd":"1.00"}`)
+	amount := money.Dollar
+	row, err := c.Resolve(t.Context(), "call_1", client.ResolveRequest{
+		Outcome: "settled", AmountUSD: &amount, ObjectID: "pi_1", By: "me", Reason: "looked",
+	})
+	require.NoError(t, err)
+	require.Equal(t, money.Dollar, row.SettledUSD)
+	r := <-got
+	require.Equal(t, "POST /vault/calls/call_1/resolve", r.line)
+	require.JSONEq(t, `{"outcome":"settled","amount_usd":"1.00","object_id":"pi_1","by":"me","reason":"looked"}`, r.body)
+}
+
 func TestIssueRequest_ReadsCapsAsNumbersAndAsText(t *testing.T) {
 	t.Parallel()
 	var req client.IssueRequest

@@ -160,6 +160,16 @@ type Call struct {
 	FinalAt        *time.Time `json:"final_at,omitempty"`
 }
 
+// ResolveRequest is what a person found out about a call that the proxy could
+// not prove. By and Reason stay in the audit log.
+type ResolveRequest struct {
+	Outcome   string     `json:"outcome"`              // settled or released
+	AmountUSD *money.USD `json:"amount_usd,omitempty"` // what it cost; needed for settled
+	ObjectID  string     `json:"object_id,omitempty"`  // the vendor object that it made, if it is known
+	By        string     `json:"by"`                   // who decides
+	Reason    string     `json:"reason"`               // and on what grounds
+}
+
 // CallPage is a page of calls; NextCursor is empty on the last one.
 type CallPage struct {
 	Calls      []Call `json:"calls"`
@@ -181,7 +191,7 @@ type AuditRow struct {
 	At             time.Time `json:"at"`
 	Verdict        string    `json:"verdict"`        // settled, committed, released, unknown, replayed, denied, read, issued, revoked
 	Code           string    `json:"code,omitempty"` // the denial's code, or the reason of the verdict
-	By             string    `json:"by"`             // caller, reconciler, admin, restart
+	By             string    `json:"by"`             // caller, reconciler, admin, person, restart
 	AgentRunLabel  string    `json:"agent_run_label,omitempty"`
 	KeyID          string    `json:"key_id,omitempty"`
 	CallID         string    `json:"call_id,omitempty"`
@@ -196,6 +206,8 @@ type AuditRow struct {
 	AmountUSD      money.USD `json:"amount_usd"`       // booked by this row
 	ObjectID       string    `json:"object_id,omitempty"`
 	DurationMS     int64     `json:"duration_ms,omitempty"`
+	Who            string    `json:"who,omitempty"`  // the person who decided
+	Note           string    `json:"note,omitempty"` // and on what grounds
 }
 
 // AuditPage is a page of the audit log; NextCursor is empty on the last one.
