@@ -86,6 +86,14 @@ func TestClient_SendsWhatTheControlPlaneExpects(t *testing.T) {
 		"a run's keys": {func(ctx context.Context, c *client.Client) error { _, err := c.Keys(ctx, "a/b&c"); return err }, "GET /vault/keys?agent_run_label=a%2Fb%26c"},
 		"a revocation": {func(ctx context.Context, c *client.Client) error { _, err := c.Revoke(ctx, "k1"); return err }, "DELETE /vault/keys/k1"},
 		"a run's end":  {func(ctx context.Context, c *client.Client) error { _, err := c.RevokeRun(ctx, "run"); return err }, "DELETE /vault/keys?agent_run_label=run"},
+		"a tenant's end": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.RevokeTenant(ctx, "acme & co")
+			return err
+		}, "DELETE /vault/keys?tenant=acme+%26+co"},
+		"budgets": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Budgets(ctx, client.BudgetQuery{Scope: "run", Name: "a/b", Tenant: "acme", Limit: 7})
+			return err
+		}, "GET /vault/budgets?limit=7&name=a%2Fb&scope=run&tenant=acme"},
 		"calls": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Calls(ctx, client.CallQuery{Run: "r", State: "unknown", IdempotencyKey: "i", Cursor: "5", Limit: 7})
 			return err
@@ -130,6 +138,22 @@ func TestIssue_SendsThePolicyAndReturnsTheKey(t *testing.T) {
 	_, err = c.Issue(t.Context(), client.IssueRequest{}, "")
 	require.NoError(t, err)
 	require.NotContains(t, (<-got).header, "Idempotency-Key")
+}
+
+func TestSetCap_SendsTheNameAsOneSegment(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"temporal/default/x y%": "temporal%2Fdefault%2Fx%20y%25", "..": "%2E%2E", ".": "%2E", "a/..": "a%2F..",
+	} {
+		c, got := serve(t, http.StatusOK, `{"budgets":[{"scope":"run","cap_usd":"2.00"}]}`)
+		limit := 2 * money.Dollar
+		budgets, err := c.SetCap(t.Context(), "run", name, client.CapChange{RunUSDCap: &limit, Tenant: "acme", By: "me", Reason: "r"})
+		require.NoError(t, err)
+		require.Equal(t, limit, budgets[0].CapUSD)
+		r := <-got
+		require.Equal(t, "PUT /vault/budgets/run/"+want, r.line)
+		require.JSONEq(t, `{"run_usd_cap":"2.00","tenant":"acme","by":"me","reason":"r"}`, r.body)
+	}
 }
 
 func TestResolve_SendsWhatThePersonFoundOut(t *testing.T) {
