@@ -30,10 +30,9 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 	if err != nil || row.State != ledger.Unknown {
 		return row, err
 	}
-	wire, err := p.seal.openWire(row.ID, row.Request)
+	wire, err := p.storedRequest(row)
 	if err != nil {
-		p.log.Error("unknown call cannot be proved", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
+		return row, p.setAside(ctx, row, err)
 	}
 	s := sentOf(row, wire)
 	// Asked before the look-up: what it did not find may have arrived after it looked.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -62,6 +63,9 @@ type Proxy struct {
 	slots     chan struct{}
 	grants    grants
 	strangers *bouncer
+
+	unreadable unreadable
+	leads      atomic.Bool // it reconciled last, among those that share the ledger
 
 	bg       context.Context //nolint:containedctx // of work that outlives its request and ends with the proxy
 	stop     context.CancelFunc
@@ -132,6 +136,12 @@ func (p *Proxy) Close(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
+	}
+	if p.leads.Swap(false) {
+		// Another replica need not wait for the end of the lease.
+		if _, giveUpErr := p.store.Lead(ctx, 0); giveUpErr != nil {
+			p.log.Warn("the reconciler's lease is kept until its end", "error", giveUpErr)
+		}
 	}
 	for _, u := range p.upstreams {
 		u.close()

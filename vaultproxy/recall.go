@@ -22,6 +22,9 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 	if err != nil {
 		return reply{}, false, ledgerDown()
 	}
+	if row.Damaged != "" {
+		return reply{}, false, outcomeUnknown()
+	}
 	if row.Digest != c.digest {
 		return reply{}, false, deny(IdempotencyMismatch,
 			"this idempotency key was used for another request; use a new key for a new request")

@@ -171,6 +171,7 @@ type Call struct {
 	State          string     `json:"state"`
 	Reason         string     `json:"reason,omitempty"` // why it is in that state, such as succeeded, card_declined, answer_lost
 	AgentRunLabel  string     `json:"agent_run_label"`
+	Tenant         string     `json:"tenant,omitempty"`
 	KeyID          string     `json:"key_id"`
 	Vendor         string     `json:"vendor"`
 	Operation      string     `json:"operation"`
@@ -182,8 +183,16 @@ type Call struct {
 	ObjectID       string     `json:"object_id,omitempty"`
 	Declined       bool       `json:"declined,omitempty"` // the vendor refused the payment
 	Sends          int        `json:"sends"`
+	Checks         int        `json:"checks,omitempty"` // proofs tried so far
 	CreatedAt      time.Time  `json:"created_at"`
+	FirstSentAt    *time.Time `json:"first_sent_at,omitempty"` // of the sends that are not proved without effect
+	LastSentAt     *time.Time `json:"last_sent_at,omitempty"`
 	FinalAt        *time.Time `json:"final_at,omitempty"`
+
+	// Of unknown and committed calls alone:
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"` // when the proxy looks again by itself
+	OpenBecause string     `json:"open_because,omitempty"`  // one sentence
+	Check       string     `json:"check,omitempty"`         // what a person should look at, in one sentence
 }
 
 // ResolveRequest is what a person found out about a call that the proxy could
