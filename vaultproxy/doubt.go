@@ -92,8 +92,8 @@ func (p *Proxy) whyUnknown(ctx context.Context, c ledger.Call, now time.Time) (s
 	if err != nil {
 		return "", err
 	}
-	if _, err := p.storedRequest(full); err != nil {
-		return err.Error(), nil
+	if _, damage := p.storedRequest(full); damage != nil {
+		return damage.Error(), nil //nolint:nilerr // that is the reason which was asked for
 	}
 	switch {
 	case now.Sub(full.LastSentAt) < p.fence():
