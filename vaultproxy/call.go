@@ -30,6 +30,7 @@ type call struct {
 	row            ledger.Call
 	remaining      money.USD
 	hasRemaining   bool
+	waited         time.Duration // for calls in flight that stood in the way
 
 	// What is said of it in the log and the audit row.
 	verdict string

@@ -25,7 +25,7 @@ const (
 	maxControlBody = 64 << 10
 )
 
-// Control returns the control plane: keys, audit, reports, health. Everything
+// Control returns the control plane: keys, budgets, calls, audit, reports, health. Everything
 // but health wants the admin key.
 func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
@@ -40,9 +40,13 @@ func (p *Proxy) Control() http.Handler {
 	admin("GET /vault/keys", p.listKeys)
 	admin("GET /vault/keys/{key_id}", p.showKey)
 	admin("DELETE /vault/keys/{key_id}", p.revokeKey)
-	admin("DELETE /vault/keys", p.closeRun)
+	admin("DELETE /vault/keys", p.revokeMany)
+	admin("GET /vault/budgets", p.listBudgets)
+	// Run labels have slashes in them: the name is the rest of the path.
+	admin("PUT /vault/budgets/{scope}/{name...}", p.setBudget)
 	admin("GET /vault/audit", p.showAudit)
 	admin("GET /vault/calls", p.listCalls)
+	admin("POST /vault/calls/{call_id}/resolve", p.resolveCall)
 	admin("GET /vault/reports/runs", p.reportRuns)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer := jsonReply(http.StatusOK, map[string]string{"status": "ok"})
@@ -111,7 +115,7 @@ func (p *Proxy) failed(err error) reply {
 	case errors.Is(err, ledger.ErrRunClosed):
 		return fail(http.StatusConflict, "run_closed", "this run was closed; a new run needs a new label")
 	case errors.Is(err, ledger.ErrNotFound):
-		return fail(http.StatusNotFound, "not_found", "the ledger has no such key or run")
+		return fail(http.StatusNotFound, "not_found", "the ledger has no such key, run, tenant or call")
 	default:
 		p.log.Error("control plane: ledger failed", "error", err)
 		answer := fail(http.StatusServiceUnavailable, string(LedgerUnavailable), "the ledger cannot answer now; try again")

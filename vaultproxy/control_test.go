@@ -17,7 +17,8 @@ import (
 func controlPaths() map[string]string {
 	return map[string]string{
 		"/vault/keys": http.MethodGet, "/vault/keys/k": http.MethodGet, "/vault/audit": http.MethodGet,
-		"/vault/calls": http.MethodGet, "/vault/reports/runs": http.MethodGet,
+		"/vault/calls": http.MethodGet, "/vault/budgets": http.MethodGet, "/vault/budgets/run/a/b": http.MethodPut,
+		"/vault/calls/call_1/resolve": http.MethodPost, "/vault/reports/runs": http.MethodGet,
 	}
 }
 

@@ -2,6 +2,7 @@ package vaultproxy_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -71,7 +72,8 @@ type setupOptions struct {
 	gate        *gate                                // before the stand-in
 	timeout     time.Duration
 	maxInFlight int
-	url         string // another upstream than the stand-in
+	wait        time.Duration // for calls in flight that stand in the way; zero: not at all
+	url         string        // another upstream than the stand-in
 }
 
 // testClock is wall time plus what a test adds to it. The ledger and the
@@ -79,11 +81,13 @@ type setupOptions struct {
 type testClock struct {
 	mu    sync.Mutex
 	ahead time.Duration
+	reads int
 }
 
 func (c *testClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reads++
 	return time.Now().Add(c.ahead)
 }
 
@@ -91,6 +95,13 @@ func (c *testClock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead += d
+}
+
+// asked is how often the time was read. The ledger does so once for each transaction.
+func (c *testClock) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads
 }
 
 // lead is how far the clock is ahead of wall time.
@@ -247,6 +258,7 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 		Logger:          slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams:       []vaultproxy.Upstream{{Vendor: vendor, URL: target, Client: b.opt.transport}},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
+		ContentionWait: cmp.Or(b.opt.wait, -1),
 	})
 	require.NoError(b.t, err)
 	return p

@@ -78,44 +78,54 @@ func (p *Proxy) keyView(ctx context.Context, k ledger.Key) (client.Key, error) {
 
 func (p *Proxy) revokeKey(r *http.Request) reply {
 	got, err := p.store.RevokeKey(r.Context(), r.PathValue("key_id"))
-	return p.revoked(got, err, "")
+	return p.revoked(got, err, "", "")
 }
 
-// closeRun revokes all keys of a run and lets no further one be issued under it.
-func (p *Proxy) closeRun(r *http.Request) reply {
+// revokeMany revokes all keys of a run and lets no further one be issued under
+// it, or revokes all keys of a tenant. A label that is there but empty is a
+// variable that somebody forgot to set, and must not mean the whole tenant.
+func (p *Proxy) revokeMany(r *http.Request) reply {
 	q, err := asked(r, "agent_run_label", "tenant")
 	if err != nil {
 		return fail(http.StatusBadRequest, string(RequestInvalid), err.Error())
 	}
-	run := q.Get("agent_run_label")
-	if run == "" {
-		return fail(http.StatusBadRequest, string(RequestInvalid), "name a key in the path, or a run by ?agent_run_label=")
-	}
-	got, err := p.store.CloseRun(r.Context(), q.Get("tenant"), run)
-	if errors.Is(err, ledger.ErrNotFound) {
-		message := "the ledger has no run of this label and tenant"
-		if q.Get("tenant") == "" {
-			message = "the ledger has no run of this label without a tenant; name the tenant of one that has it by &tenant="
+	run, tenant := q.Get("agent_run_label"), q.Get("tenant")
+	switch {
+	case run != "":
+		got, err := p.store.CloseRun(r.Context(), tenant, run)
+		if errors.Is(err, ledger.ErrNotFound) {
+			return noSuchRun(tenant)
 		}
-		return fail(http.StatusNotFound, "not_found", message)
+		return p.revoked(got, err, run, tenant)
+	case tenant != "" && !q.Has("agent_run_label"):
+		got, err := p.store.RevokeTenant(r.Context(), tenant)
+		return p.revoked(got, err, "", tenant)
 	}
-	return p.revoked(got, err, run)
+	return fail(http.StatusBadRequest, string(RequestInvalid), "name a key in the path, a run by ?agent_run_label=, or a tenant by ?tenant=")
 }
 
-func (p *Proxy) revoked(got ledger.Revocation, err error, run string) reply {
+func noSuchRun(tenant string) reply {
+	message := "the ledger has no run of this label and tenant"
+	if tenant == "" {
+		message = "the ledger has no run of this label without a tenant; name the tenant of one that has it by &tenant="
+	}
+	return fail(http.StatusNotFound, "not_found", message)
+}
+
+func (p *Proxy) revoked(got ledger.Revocation, err error, run, tenant string) reply {
 	if err != nil {
 		return p.failed(err)
 	}
-	p.log.Info("key", "verdict", ledger.VerdictRevoked, "key_ids", got.KeyIDs, "run", run, "in_flight", got.InFlight)
+	p.log.Info("key", "verdict", ledger.VerdictRevoked, "key_ids", got.KeyIDs, "run", run, "tenant", tenant, "in_flight", got.InFlight)
 	return jsonReply(http.StatusOK, client.Revocation{
-		KeyIDs: got.KeyIDs, AgentRunLabel: run, RevokedAt: got.At, InFlight: got.InFlight, InFlightUSD: got.InFlightUSD,
+		KeyIDs: got.KeyIDs, AgentRunLabel: run, Tenant: tenant, RevokedAt: got.At, InFlight: got.InFlight, InFlightUSD: got.InFlightUSD,
 		UnknownCalls: got.Unknown, UnknownUSD: got.UnknownUSD,
 	})
 }
 
 func budgetView(b ledger.Budget) client.Budget {
 	view := client.Budget{
-		Scope: b.Scope, Name: b.Name, Window: b.Window, CapUSD: b.Cap, SettledUSD: b.Settled, ReservedUSD: b.InFlight,
+		Scope: b.Scope, Name: b.Name, Tenant: b.Tenant, Window: b.Window, CapUSD: b.Cap, SettledUSD: b.Settled, ReservedUSD: b.InFlight,
 		CommittedUSD: b.Committed, UnknownUSD: b.Unknown, RemainingUSD: b.Remaining(), OverrunUSD: b.Overrun,
 	}
 	if at := b.ResetsAt(); !at.IsZero() {

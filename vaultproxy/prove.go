@@ -30,10 +30,9 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 	if err != nil || row.State != ledger.Unknown {
 		return row, err
 	}
-	wire, err := p.seal.openWire(row.ID, row.Request)
+	wire, err := p.storedRequest(row)
 	if err != nil {
-		p.log.Error("unknown call cannot be proved", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
+		return row, p.setAside(ctx, row, err)
 	}
 	s := sentOf(row, wire)
 	// Asked before the look-up: what it did not find may have arrived after it looked.
@@ -114,8 +113,14 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 
 // fenced reports whether no send of the call can arrive any more.
 func (p *Proxy) fenced(ctx context.Context, row ledger.Call) bool {
+	wait, err := p.untilFenced(ctx, row)
+	return err == nil && wait <= 0
+}
+
+// untilFenced is how long it takes until that is so.
+func (p *Proxy) untilFenced(ctx context.Context, row ledger.Call) (time.Duration, error) {
 	now, err := p.store.Now(ctx)
-	return err == nil && now.Sub(row.LastSentAt) >= p.fence()
+	return p.fence() - now.Sub(row.LastSentAt), err
 }
 
 func (p *Proxy) fence() time.Duration { return sendWithin + p.timeout + fenceMargin }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -21,6 +22,9 @@ const (
 	DefaultUpstreamTimeout   = 30 * time.Second
 	DefaultMaxInFlight       = 1024
 	DefaultReconcileInterval = time.Second
+	// DefaultContentionWait is longer than most calls to a vendor take, and short
+	// beside the timeouts of those who call the proxy.
+	DefaultContentionWait = 2 * time.Second
 )
 
 // Upstream is a vendor profile and where that vendor is.
@@ -41,6 +45,10 @@ type Config struct {
 	UpstreamTimeout   time.Duration // of one send; zero: DefaultUpstreamTimeout
 	MaxInFlight       int           // calls at once, beyond it 503 overloaded; zero: DefaultMaxInFlight
 	ReconcileInterval time.Duration // zero: DefaultReconcileInterval; negative: no reconciler
+	// ContentionWait is how long a call waits for calls in flight whose holds stand
+	// in its way, before it is told cap_contended. It keeps its place among
+	// MaxInFlight meanwhile. Zero: DefaultContentionWait; negative: not at all.
+	ContentionWait time.Duration
 }
 
 // Proxy is a running vault proxy, apart from its listeners.
@@ -52,9 +60,13 @@ type Proxy struct {
 	seal      *sealer
 	log       *slog.Logger
 	timeout   time.Duration
+	patience  time.Duration // with calls in flight that stand in the way
 	slots     chan struct{}
 	grants    grants
 	strangers *bouncer
+
+	unreadable unreadable
+	leads      atomic.Bool // it reconciled last, among those that share the ledger
 
 	bg       context.Context //nolint:containedctx // of work that outlives its request and ends with the proxy
 	stop     context.CancelFunc
@@ -122,6 +134,7 @@ func New(cfg Config) (*Proxy, error) {
 		seal:      seal,
 		log:       cfg.Logger,
 		timeout:   orDefault(cfg.UpstreamTimeout, DefaultUpstreamTimeout),
+		patience:  max(0, orDefault(cfg.ContentionWait, DefaultContentionWait)),
 		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
 		strangers: newBouncer(),
 		draining:  make(chan struct{}),
@@ -171,6 +184,12 @@ func (p *Proxy) Close(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
+	}
+	if p.leads.Swap(false) {
+		// Another replica need not wait for the end of the lease.
+		if _, giveUpErr := p.store.Lead(ctx, 0); giveUpErr != nil {
+			p.log.Warn("the reconciler's lease is kept until its end", "error", giveUpErr)
+		}
 	}
 	for _, u := range p.upstreams {
 		u.close()

@@ -22,6 +22,9 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 	if err != nil {
 		return reply{}, false, ledgerDown()
 	}
+	if row.Damaged != "" {
+		return reply{}, false, outcomeUnknown()
+	}
 	if row.Digest != c.digest {
 		return reply{}, false, deny(IdempotencyMismatch,
 			"this idempotency key was used for another request; use a new key for a new request")
@@ -39,11 +42,21 @@ func (p *Proxy) recall(ctx context.Context, c *call) (answer reply, done bool, d
 		return reply{}, false, inFlight()
 	case row.State == ledger.Settled:
 		return reply{}, false, unanswered()
+	case closed(row):
+		return reply{}, false, deny(OutcomeUnknown,
+			"this call is released, but no answer is stored that could be repeated; read it from the ledger by its call ID, and use a new key for a new attempt")
 	}
 	// It may be sent again, and then under the same idempotency key: with another
 	// item in its stamp it would be another request.
 	c.item = row.Item
 	return reply{}, false, nil
+}
+
+// closed reports whether a released call without an answer stays as it is: it
+// moved an object that was there before it, and somebody else has said what
+// became of that.
+func closed(row ledger.Call) bool {
+	return row.State == ledger.Released && row.Object != "" && !row.FirstSentAt.IsZero()
 }
 
 // proveForCaller tries to find out what became of an unknown call, now that

@@ -34,8 +34,12 @@ func (p *Proxy) reconcile(interval time.Duration) {
 	}
 }
 
-// Reconcile goes once over the calls whose proof is due.
+// Reconcile goes once over the calls whose proof is due, if no other replica is
+// at it.
 func (p *Proxy) Reconcile(ctx context.Context) error {
+	if leads, err := p.lead(ctx); err != nil || !leads {
+		return err
+	}
 	due, err := p.store.Due(ctx, reconcileBatch)
 	if err != nil {
 		return err
@@ -43,6 +47,11 @@ func (p *Proxy) Reconcile(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(reconcileParallel)
 	for _, row := range due {
+		// A round may take longer than the lease. Two that reconcile would do no harm,
+		// since each call is claimed, but would ask the vendor twice as often.
+		if leads, err := p.lead(ctx); err != nil || !leads {
+			return errors.Join(err, g.Wait())
+		}
 		g.Go(func() error {
 			if err := p.reconcileOne(ctx, row); err != nil && ctx.Err() == nil && !errors.Is(err, ledger.ErrClaimed) {
 				p.log.Warn("proof failed", "call_id", row.ID, "error", err)
@@ -51,6 +60,13 @@ func (p *Proxy) Reconcile(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// lead takes or keeps the sole right to reconcile, for longer than a proof takes.
+func (p *Proxy) lead(ctx context.Context) (bool, error) {
+	leads, err := p.store.Lead(ctx, p.lease())
+	p.leads.Store(leads && err == nil)
+	return leads, err
 }
 
 func (p *Proxy) reconcileOne(ctx context.Context, row ledger.Call) (err error) {
@@ -77,10 +93,14 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
 	if err != nil || row.State != ledger.Committed {
 		return err
 	}
+	if row.Damaged != "" {
+		_, err := p.storedRequest(row)
+		return p.setAside(ctx, row, err)
+	}
 	again := backOff(row.Checks + 2)
 	// Without its request the profile takes the call for one that may still go on.
-	wire, err := p.seal.openWire(row.ID, row.Request)
-	if err != nil {
+	wire, err := p.storedRequest(row)
+	if err != nil && p.unreadable.first(row.Seq) {
 		p.log.Warn("the request of a committed call is not readable", "call_id", row.ID, "error", err)
 	}
 	finding, err := u.vendor.Follow(ctx, sentOf(row, wire), row.Object, p.getter(u))

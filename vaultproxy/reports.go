@@ -86,7 +86,7 @@ func auditView(a ledger.AuditRow) client.AuditRow {
 		Seq: a.Seq, At: a.At, Verdict: a.Verdict, Code: a.Code, By: a.By, AgentRunLabel: a.Run, KeyID: a.KeyID,
 		CallID: a.CallID, Item: a.Item, WorkflowID: a.WorkflowID, Vendor: a.Vendor, Method: a.Method, Path: a.Path,
 		IdempotencyKey: a.IdempotencyKey, Status: a.Status, PriceUSD: a.Price, AmountUSD: a.Amount, ObjectID: a.Object,
-		DurationMS: a.Duration.Milliseconds(),
+		DurationMS: a.Duration.Milliseconds(), Who: a.Who, Note: a.Note,
 	}
 }
 
@@ -111,9 +111,17 @@ func (p *Proxy) listCalls(r *http.Request) reply {
 	if err != nil {
 		return p.failed(err)
 	}
+	now, err := p.store.Now(r.Context())
+	if err != nil {
+		return p.failed(err)
+	}
 	out := client.CallPage{Calls: make([]client.Call, 0, len(calls))}
 	for _, c := range calls {
-		out.Calls = append(out.Calls, callView(c))
+		view, err := p.openView(r.Context(), c, now)
+		if err != nil {
+			return p.failed(err)
+		}
+		out.Calls = append(out.Calls, view)
 	}
 	if len(calls) == limit {
 		out.NextCursor = strconv.FormatInt(calls[len(calls)-1].Seq, 10)
@@ -123,10 +131,10 @@ func (p *Proxy) listCalls(r *http.Request) reply {
 
 func callView(c ledger.Call) client.Call {
 	return client.Call{
-		CallID: c.ID, State: string(c.State), Reason: c.Reason, AgentRunLabel: c.Run, KeyID: c.KeyID, Vendor: c.Vendor,
+		CallID: c.ID, State: string(c.State), Reason: c.Reason, AgentRunLabel: c.Run, Tenant: c.Tenant, KeyID: c.KeyID, Vendor: c.Vendor,
 		Operation: c.Operation, IdempotencyKey: c.IdempotencyKey, Item: c.Item, WorkflowID: c.WorkflowID, HoldUSD: c.Hold,
-		SettledUSD: c.Amount, ObjectID: c.Object, Declined: c.Declined, Sends: c.Sends, CreatedAt: c.CreatedAt,
-		FinalAt: timeView(c.FinalAt),
+		SettledUSD: c.Amount, ObjectID: c.Object, Declined: c.Declined, Sends: c.Sends, Checks: c.Checks, CreatedAt: c.CreatedAt,
+		FirstSentAt: timeView(c.FirstSentAt), LastSentAt: timeView(c.LastSentAt), FinalAt: timeView(c.FinalAt),
 	}
 }
 

@@ -11,19 +11,23 @@ import (
 )
 
 // reserve is the sixth step: one durable commit in which the key is live, every
-// budget has room, the price is held and the send is recorded. It reports again
-// if the call must be looked at anew.
+// budget has room, the price is held and the send is recorded. Where only calls
+// in flight stand in the way, it waits for them. It reports again if the call
+// must be looked at anew.
 func (p *Proxy) reserve(ctx context.Context, c *call) (again bool, _ *denial) {
 	c.wire = c.upstream.vendor.Wire(c.quote, vendors.Stamp{CallID: c.callID, Run: c.grant.run, Item: c.item})
 	sealed, err := p.seal.sealWire(c.callID, c.wire)
 	if err != nil {
 		return false, ledgerDown()
 	}
+	begun := time.Now()
 	got, err := p.store.Reserve(ctx, ledger.Reservation{
 		CallID: c.callID, Digest: c.digest, KeyID: c.grant.keyID, RunNo: c.grant.runNo, Vendor: c.grant.vendor, Operation: c.quote.Operation,
 		Method: c.request.Method, Path: c.quote.Template, IdempotencyKey: c.idempotencyKey, Item: c.item,
 		WorkflowID: c.workflowID, Price: c.quote.Price, Target: c.quote.Target, TakeOver: c.quote.TakeOver, Request: sealed,
+		Wait: max(0, p.patience-c.waited), // over all rounds of this call
 	})
+	c.waited += time.Since(begun)
 	var (
 		exists *ledger.Exists
 		no     *ledger.Denial

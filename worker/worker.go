@@ -138,7 +138,7 @@ func (m *Main) Close() error {
 	if m.proxy == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.Embedded.UpstreamTimeout+drainMargin)
+	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.Embedded.UpstreamTimeout+max(0, m.cfg.Embedded.ContentionWait)+drainMargin)
 	defer cancel()
 	close(m.closing)
 	err := m.proxy.Close(ctx)

@@ -7,8 +7,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// attemptTimeout of one charge covers the proxy's deadline towards the vendor
-// (30 s) and its commits. Were it shorter, an attempt would be given up while the
+// attemptTimeout of one charge covers the time that the proxy lets it wait for
+// room in the budget (2 s, 20 s at most), its deadline towards the vendor (30 s)
+// and its commits. Were it shorter, an attempt would be given up while the
 // proxy is still at it. It is also how long a charge waits whose worker died.
 const attemptTimeout = time.Minute
 

@@ -40,7 +40,7 @@ func writeCSV(b *bytes.Buffer, rows []client.AuditRow) error {
 	w := csv.NewWriter(b)
 	if err := w.Write([]string{
 		"seq", "at", "verdict", "code", "by", "agent_run_label", "key_id", "call_id", "item", "workflow_id", "vendor",
-		"method", "path", "idempotency_key", "status", "price_usd", "amount_usd", "object_id", "duration_ms",
+		"method", "path", "idempotency_key", "status", "price_usd", "amount_usd", "object_id", "duration_ms", "who", "note",
 	}); err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ func writeCSV(b *bytes.Buffer, rows []client.AuditRow) error {
 			inert(r.AgentRunLabel), inert(r.KeyID), inert(r.CallID), inert(r.Item), inert(r.WorkflowID), inert(r.Vendor),
 			inert(r.Method), inert(r.Path), inert(r.IdempotencyKey), strconv.Itoa(r.Status),
 			r.PriceUSD.String(), r.AmountUSD.String(), inert(r.ObjectID), strconv.FormatInt(r.DurationMS, 10),
+			inert(r.Who), inert(r.Note),
 		}
 		if err := w.Write(record); err != nil {
 			return err

@@ -18,7 +18,7 @@ var row = client.AuditRow{
 	Seq: 7, At: time.Date(2026, 11, 23, 12, 0, 0, 5, time.UTC), Verdict: "settled", Code: "succeeded", By: "caller",
 	AgentRunLabel: "temporal/default/billing-pro-2026-11", KeyID: "k1", CallID: "call_1", Item: "3", WorkflowID: "w1",
 	Vendor: "stripe", Method: "POST", Path: "/v1/payment_intents", IdempotencyKey: "w1-3", Status: 200,
-	PriceUSD: 49 * money.Dollar, AmountUSD: 49*money.Dollar + 5*money.Micro, ObjectID: "pi_1", DurationMS: 12,
+	PriceUSD: 49 * money.Dollar, AmountUSD: 49*money.Dollar + 5*money.Micro, ObjectID: "pi_1", DurationMS: 12, Who: "Jürgen", Note: "looked",
 }
 
 func readCSV(t *testing.T, body []byte) []map[string]string {
@@ -46,7 +46,7 @@ func TestEncode_WritesCSVForSpreadsheets(t *testing.T) {
 		"seq": "7", "at": "2026-11-23T12:00:00.000000005Z", "verdict": "settled", "code": "succeeded", "by": "caller",
 		"agent_run_label": "temporal/default/billing-pro-2026-11", "key_id": "k1", "call_id": "call_1", "item": "3", "workflow_id": "w1",
 		"vendor": "stripe", "method": "POST", "path": "/v1/payment_intents", "idempotency_key": "w1-3", "status": "200",
-		"price_usd": "49.00", "amount_usd": "49.000005", "object_id": "pi_1", "duration_ms": "12",
+		"price_usd": "49.00", "amount_usd": "49.000005", "object_id": "pi_1", "duration_ms": "12", "who": "Jürgen", "note": "looked",
 	}}, readCSV(t, body))
 }
 

@@ -127,6 +127,43 @@ func (c *Client) RevokeRun(ctx context.Context, run, tenant string) (Revocation,
 	return out, err
 }
 
+// RevokeTenant revokes every live key of a tenant. Its runs stay open: keys of
+// other identities may be issued under them. 404 not_found if it never had a key.
+func (c *Client) RevokeTenant(ctx context.Context, tenant string) (Revocation, error) {
+	var out Revocation
+	err := c.do(ctx, http.MethodDelete, "/vault/keys", query("tenant", tenant), nil, nil, &out)
+	return out, err
+}
+
+// Budgets lists budgets of runs and tenants, the newest first.
+func (c *Client) Budgets(ctx context.Context, q BudgetQuery) ([]Budget, error) {
+	v := query("scope", q.Scope, "name", q.Name, "tenant", q.Tenant)
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	var out BudgetList
+	err := c.do(ctx, http.MethodGet, "/vault/budgets", v, nil, nil, &out)
+	return out.Budgets, err
+}
+
+// SetCap sets caps of a run or tenant and returns the budgets as they stand then.
+// It takes effect for every reservation that comes. 404 not_found if there is no
+// such run; a tenant need not have a key yet.
+func (c *Client) SetCap(ctx context.Context, scope, name string, change CapChange) ([]Budget, error) {
+	var out BudgetList
+	err := c.do(ctx, http.MethodPut, "/vault/budgets/"+segment(scope)+"/"+segment(name), nil, nil, change, &out)
+	return out.Budgets, err
+}
+
+// segment is a name as one segment of a path. One of dots alone would be taken
+// for a way upwards.
+func segment(name string) string {
+	if strings.Trim(name, ".") == "" {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
+}
+
 // RunReport sums up one run: its budget, and its calls by outcome. 404 run_not_found
 // if the label was never used, 409 run_ambiguous if several tenants use it.
 func (c *Client) RunReport(ctx context.Context, run string) (RunReport, error) {
@@ -154,6 +191,15 @@ func (c *Client) Calls(ctx context.Context, q CallQuery) (CallPage, error) {
 	}
 	var out CallPage
 	err := c.do(ctx, http.MethodGet, "/vault/calls", v, nil, nil, &out)
+	return out, err
+}
+
+// Resolve books what a person found out about an unknown or committed call, once.
+// 404 not_found, 409 already_resolved if it is final, 409 call_in_flight if it is
+// on its way, being proved, or may still arrive at the vendor, 409 object_taken.
+func (c *Client) Resolve(ctx context.Context, callID string, req ResolveRequest) (Call, error) {
+	var out Call
+	err := c.do(ctx, http.MethodPost, "/vault/calls/"+url.PathEscape(callID)+"/resolve", nil, nil, req, &out)
 	return out, err
 }
 

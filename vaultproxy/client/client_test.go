@@ -90,6 +90,14 @@ func TestClient_SendsWhatTheControlPlaneExpects(t *testing.T) {
 			_, err := c.RevokeRun(ctx, "run", "a&b")
 			return err
 		}, "DELETE /vault/keys?agent_run_label=run&tenant=a%26b"},
+		"a tenant's end": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.RevokeTenant(ctx, "acme & co")
+			return err
+		}, "DELETE /vault/keys?tenant=acme+%26+co"},
+		"budgets": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Budgets(ctx, client.BudgetQuery{Scope: "run", Name: "a/b", Tenant: "acme", Limit: 7})
+			return err
+		}, "GET /vault/budgets?limit=7&name=a%2Fb&scope=run&tenant=acme"},
 		"calls": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Calls(ctx, client.CallQuery{Run: "r", State: "unknown", IdempotencyKey: "i", Cursor: "5", Limit: 7})
 			return err
@@ -135,6 +143,36 @@ func TestIssue_SendsThePolicyAndReturnsTheKey(t *testing.T) {
 	_, err = c.Issue(t.Context(), client.IssueRequest{}, "")
 	require.NoError(t, err)
 	require.NotContains(t, (<-got).header, "Idempotency-Key")
+}
+
+func TestSetCap_SendsTheNameAsOneSegment(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"temporal/default/x y%": "temporal%2Fdefault%2Fx%20y%25", "..": "%2E%2E", ".": "%2E", "a/..": "a%2F..",
+	} {
+		c, got := serve(t, http.StatusOK, `{"budgets":[{"scope":"run","cap_usd":"2.00"}]}`)
+		limit := 2 * money.Dollar
+		budgets, err := c.SetCap(t.Context(), "run", name, client.CapChange{RunUSDCap: &limit, Tenant: "acme", By: "me", Reason: "r"})
+		require.NoError(t, err)
+		require.Equal(t, limit, budgets[0].CapUSD)
+		r := <-got
+		require.Equal(t, "PUT /vault/budgets/run/"+want, r.line)
+		require.JSONEq(t, `{"run_usd_cap":"2.00","tenant":"acme","by":"me","reason":"r"}`, r.body)
+	}
+}
+
+func TestResolve_SendsWhatThePersonFoundOut(t *testing.T) {
+	t.Parallel()
+	c, got := serve(t, http.StatusOK, `{"call_id":"call_1","state":"settled","settled_usd":"1.00"}`)
+	amount := money.Dollar
+	row, err := c.Resolve(t.Context(), "call_1", client.ResolveRequest{
+		Outcome: "settled", AmountUSD: &amount, ObjectID: "pi_1", By: "me", Reason: "looked",
+	})
+	require.NoError(t, err)
+	require.Equal(t, money.Dollar, row.SettledUSD)
+	r := <-got
+	require.Equal(t, "POST /vault/calls/call_1/resolve", r.line)
+	require.JSONEq(t, `{"outcome":"settled","amount_usd":"1.00","object_id":"pi_1","by":"me","reason":"looked"}`, r.body)
 }
 
 func TestIssueRequest_ReadsCapsAsNumbersAndAsText(t *testing.T) {

@@ -61,9 +61,10 @@ type KeyList struct {
 
 // Budget is one account that a key's calls draw on.
 type Budget struct {
-	Scope        string     `json:"scope"`  // key or run
-	Name         string     `json:"name"`   // the issue identity's ID, or the run label
-	Window       string     `json:"window"` // total, or the UTC day such as 2026-11-23
+	Scope        string     `json:"scope"`            // key, run or tenant
+	Name         string     `json:"name"`             // the issue identity's ID, the run label, or the tenant
+	Tenant       string     `json:"tenant,omitempty"` // of a run
+	Window       string     `json:"window"`           // total, or the UTC day such as 2026-11-23
 	CapUSD       money.USD  `json:"cap_usd"`
 	SettledUSD   money.USD  `json:"settled_usd"`
 	ReservedUSD  money.USD  `json:"reserved_usd"`  // in flight
@@ -72,6 +73,30 @@ type Budget struct {
 	RemainingUSD money.USD  `json:"remaining_usd"`
 	OverrunUSD   money.USD  `json:"overrun_usd,omitempty"` // booked past a hold
 	ResetsAt     *time.Time `json:"resets_at,omitempty"`
+}
+
+// BudgetQuery narrows Budgets; empty fields do not.
+type BudgetQuery struct {
+	Scope  string // run or tenant
+	Name   string // of the run or tenant
+	Tenant string // of a run; a tenant's own budgets are among them
+	Limit  int    // 1 to 1000; zero means 100
+}
+
+// BudgetList is the answer of GET and PUT under /vault/budgets.
+type BudgetList struct {
+	Budgets []Budget `json:"budgets"`
+}
+
+// CapChange sets caps of a tenant (daily, total, or both) or the one of a run.
+// By and Reason stay in the audit log.
+type CapChange struct {
+	DailyUSDCap *money.USD `json:"daily_usd_cap,omitempty"` // of a tenant; each UTC day anew
+	TotalUSDCap *money.USD `json:"total_usd_cap,omitempty"` // of a tenant
+	RunUSDCap   *money.USD `json:"run_usd_cap,omitempty"`   // of a run
+	Tenant      string     `json:"tenant,omitempty"`        // of the run, if it has one
+	By          string     `json:"by"`                      // who decides
+	Reason      string     `json:"reason"`                  // and on what grounds
 }
 
 // CallCounts counts calls by state.
@@ -88,6 +113,7 @@ type CallCounts struct {
 type Revocation struct {
 	KeyIDs        []string  `json:"key_ids"`
 	AgentRunLabel string    `json:"agent_run_label,omitempty"` // set when a whole run was closed
+	Tenant        string    `json:"tenant,omitempty"`          // of that run, or whose keys were revoked
 	RevokedAt     time.Time `json:"revoked_at"`
 	InFlight      int       `json:"in_flight"`
 	InFlightUSD   money.USD `json:"in_flight_usd"`
@@ -145,6 +171,7 @@ type Call struct {
 	State          string     `json:"state"`
 	Reason         string     `json:"reason,omitempty"` // why it is in that state, such as succeeded, card_declined, answer_lost
 	AgentRunLabel  string     `json:"agent_run_label"`
+	Tenant         string     `json:"tenant,omitempty"`
 	KeyID          string     `json:"key_id"`
 	Vendor         string     `json:"vendor"`
 	Operation      string     `json:"operation"`
@@ -156,8 +183,26 @@ type Call struct {
 	ObjectID       string     `json:"object_id,omitempty"`
 	Declined       bool       `json:"declined,omitempty"` // the vendor refused the payment
 	Sends          int        `json:"sends"`
+	Checks         int        `json:"checks,omitempty"` // proofs tried so far
 	CreatedAt      time.Time  `json:"created_at"`
+	FirstSentAt    *time.Time `json:"first_sent_at,omitempty"` // of the sends that are not proved without effect
+	LastSentAt     *time.Time `json:"last_sent_at,omitempty"`
 	FinalAt        *time.Time `json:"final_at,omitempty"`
+
+	// Of unknown and committed calls alone:
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"` // when the proxy looks again by itself
+	OpenBecause string     `json:"open_because,omitempty"`  // one sentence
+	Check       string     `json:"check,omitempty"`         // what a person should look at, in one sentence
+}
+
+// ResolveRequest is what a person found out about a call that the proxy could
+// not prove. By and Reason stay in the audit log.
+type ResolveRequest struct {
+	Outcome   string     `json:"outcome"`              // settled or released
+	AmountUSD *money.USD `json:"amount_usd,omitempty"` // what it cost; needed for settled
+	ObjectID  string     `json:"object_id,omitempty"`  // the vendor object that it made, if it is known
+	By        string     `json:"by"`                   // who decides
+	Reason    string     `json:"reason"`               // and on what grounds
 }
 
 // CallPage is a page of calls; NextCursor is empty on the last one.
@@ -179,9 +224,9 @@ type AuditQuery struct {
 type AuditRow struct {
 	Seq            int64     `json:"seq"`
 	At             time.Time `json:"at"`
-	Verdict        string    `json:"verdict"`        // settled, committed, released, unknown, replayed, denied, read, issued, revoked
+	Verdict        string    `json:"verdict"`        // settled, committed, released, unknown, replayed, denied, read, issued, revoked, cap_set
 	Code           string    `json:"code,omitempty"` // the denial's code, or the reason of the verdict
-	By             string    `json:"by"`             // caller, reconciler, admin, restart
+	By             string    `json:"by"`             // caller, reconciler, admin, person, restart
 	AgentRunLabel  string    `json:"agent_run_label,omitempty"`
 	KeyID          string    `json:"key_id,omitempty"`
 	CallID         string    `json:"call_id,omitempty"`
@@ -196,6 +241,8 @@ type AuditRow struct {
 	AmountUSD      money.USD `json:"amount_usd"`       // booked by this row
 	ObjectID       string    `json:"object_id,omitempty"`
 	DurationMS     int64     `json:"duration_ms,omitempty"`
+	Who            string    `json:"who,omitempty"`  // the person who decided
+	Note           string    `json:"note,omitempty"` // and on what grounds
 }
 
 // AuditPage is a page of the audit log; NextCursor is empty on the last one.

@@ -75,6 +75,11 @@ type Call struct {
 	LastSentAt  time.Time // last of them, at first also of one that is yet to be proved
 	PriorSentAt time.Time // what LastSentAt was before the last resend: it stands again if that one is refused
 	FinalAt     time.Time // zero until final
+	NextCheckAt time.Time // of unknown and committed calls: when a proof is due
+
+	// Damaged says what is wrong with the row as it is stored, empty if nothing is.
+	// Such a call is listed and keeps its hold, and nobody's request is taken for its.
+	Damaged string
 }
 
 // Reservation asks for a hold and for the right to send.

@@ -38,6 +38,7 @@ type Config struct {
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
 	UpstreamTimeout  time.Duration // of one send to a vendor
+	ContentionWait   time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
 	Logger           *slog.Logger
 }
 
@@ -61,7 +62,36 @@ func Bind(fs *pflag.FlagSet, cfg *Config) {
 		cfg.UpstreamTimeout = vaultproxy.DefaultUpstreamTimeout
 	}
 	fs.DurationVar(&cfg.UpstreamTimeout, "upstream-timeout", cfg.UpstreamTimeout, "deadline of one send to a vendor")
+	if cfg.ContentionWait == 0 {
+		cfg.ContentionWait = vaultproxy.DefaultContentionWait
+	}
+	fs.Var((*waitFlag)(&cfg.ContentionWait), "contention-wait",
+		"how long a call that does not fit waits for calls in flight to give room back; 0s: not at all")
 }
+
+// waitFlag is a duration of which zero means none, and not the default.
+type waitFlag time.Duration
+
+// maxContentionWait keeps waiting calls from outlasting their callers.
+const maxContentionWait = 20 * time.Second
+
+func (w *waitFlag) String() string { return max(0, time.Duration(*w)).String() }
+
+func (w *waitFlag) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return err
+	case d < 0 || d > maxContentionWait:
+		return fmt.Errorf("it must be from 0s to %s", maxContentionWait)
+	case d == 0:
+		d = -1
+	}
+	*w = waitFlag(d)
+	return nil
+}
+
+func (*waitFlag) Type() string { return "duration" }
 
 // LedgerPath is where a state folder keeps its ledger.
 func LedgerPath(stateDir string) string { return filepath.Join(stateDir, "ledger.db") }
@@ -178,7 +208,8 @@ func (s *Server) configure() (made bool, err error) {
 	}
 	s.parts = vaultproxy.Config{
 		AdminKey: key, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
-		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+		ContentionWait: cfg.ContentionWait,
+		Upstreams:      []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
 	}
 	return !given, s.parts.Check()
 }
@@ -210,7 +241,7 @@ func (s *Server) serve() {
 	cfg := s.cfg
 	// A caller that does not read its answer must not keep a slot for ever; one
 	// that waits for a look-up and a resend must get to its answer.
-	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + time.Minute
+	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + max(0, cfg.ContentionWait) + time.Minute
 	run := func(l net.Listener, h http.Handler) {
 		server := &http.Server{
 			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout,

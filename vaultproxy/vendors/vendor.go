@@ -43,6 +43,14 @@ type Vendor interface {
 	Follow(ctx context.Context, s Sent, object string, g Getter) (Finding, error)
 }
 
+// Checker is a vendor profile that can tell a person where to find out what
+// became of a call that the proxy cannot tell.
+type Checker interface {
+	// Check is one sentence. Object is what the call is known to have made or
+	// moved, if anything. What was sent (Wire) is not there.
+	Check(s Sent, object string) string
+}
+
 // Raw is a request as it came in. Path is canonical already, without the
 // vendor's name; the rest is not.
 type Raw struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
@@ -211,11 +212,12 @@ func (s *Store) revoke(ctx context.Context, which func(*Batch) ([]*Key, error)) 
 // revokeOne takes the lock that every reservation of the run takes: each of them
 // comes before the revocation as a whole, or sees it.
 func (b *Batch) revokeOne(k *Key, out *ledger.Revocation) error {
-	row, err := b.budget(runBudget(k.RunNo), -1)
-	if err != nil {
+	if _, err := b.budget(runBudget(k.RunNo), -1); err != nil {
 		return err
 	}
-	b.freed[row.id()] = struct{}{} // who waits for room must learn of it
+	for _, id := range BudgetsOf(k, b.now.Format(time.DateOnly)) {
+		b.freed[id] = struct{}{} // who waits for room must learn of it
+	}
 	out.KeyIDs = append(out.KeyIDs, k.ID)
 	if k.RevokedAt.IsZero() {
 		n, err := b.tx.Exec(`UPDATE keys SET revoked_at = $1 WHERE key_no = $2 AND revoked_at IS NULL`, b.now.UnixMicro(), k.No)

@@ -41,7 +41,6 @@ type Call struct {
 	RunNo        int64
 	OpNo         int64
 	Books        bool // it holds or settled the amount of Object
-	NextCheckAt  time.Time
 	ClaimedUntil time.Time
 	Epoch        int64
 
