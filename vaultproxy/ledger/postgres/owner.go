@@ -43,7 +43,7 @@ func (d *database) endEpoch() error {
 	defer cancel()
 	now, err := d.Now(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // the lease ends by itself
+		return nil // the lease ends by itself
 	}
 	_, _ = d.pool.Exec(ctx, `UPDATE owners SET ended_at = $2 WHERE epoch = $1 AND ended_at IS NULL`, epoch, now.UnixMicro())
 	return nil
