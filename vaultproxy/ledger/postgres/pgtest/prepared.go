@@ -33,7 +33,8 @@ type prepared struct {
 }
 
 // Prepare says how a database is prepared. Tables that are empty when it returns
-// are empty for every test; what it wrote into others stays.
+// are empty for every test; the others, and sequences, stay as the last test left
+// them.
 func Prepare(prepare func(url string) error) *Prepared {
 	return &Prepared{prepare: prepare, inUse: map[string]*prepared{}}
 }
@@ -195,9 +196,7 @@ func (d *prepared) empty() error {
 		}
 		for _, statement := range []string{
 			"SET synchronous_commit = off",
-			"WITH " + strings.Join(deletes, ", ") + " SELECT",
-			`SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) FROM pg_sequences
-				WHERE last_value IS NOT NULL`,
+			"LOCK TABLE " + strings.Join(d.tables, ", ") + "; WITH " + strings.Join(deletes, ", ") + " SELECT",
 		} {
 			if _, err := conn.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
