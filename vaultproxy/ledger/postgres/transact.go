@@ -275,7 +275,7 @@ const (
 	// The order is that in which everyone locks: tenant, run, key.
 	lockBudgets = `SELECT ` + sqlstore.BudgetColumns + sqlstore.FromBudgets + `
 		WHERE (b.scope, b.owner, b.span) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
-		OR (b.scope = 'tenant' AND b.owner = ANY($4)) ORDER BY b.scope DESC, b.budget_no FOR UPDATE`
+		OR (b.scope = 'tenant' AND b.owner = ANY($4)) ORDER BY b.scope DESC, b.budget_no FOR NO KEY UPDATE`
 
 	sealedCalls = `SELECT ` + sqlstore.CallColumns + sqlstore.CallSealed + sqlstore.FromSealed
 	// Keys and objects are looked up one by one in their index: joined with other tables, a

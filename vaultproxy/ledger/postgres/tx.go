@@ -49,7 +49,7 @@ func (c closer) Close() error {
 }
 
 // ForUpdate locks what is read.
-func (*tx) ForUpdate() string { return ` FOR UPDATE` }
+func (*tx) ForUpdate() string { return ` FOR NO KEY UPDATE` }
 
 // seq is the number of the next new call.
 func (t *tx) seq() (int64, error) {
