@@ -16,6 +16,8 @@ type tx struct {
 	conn *pgx.Conn
 	seqs []int64 // numbers of calls to come
 	xid  string  // by which the server knows the transaction
+
+	witness *pgx.Conn // was there before it began
 }
 
 var _ sqlstore.Tx = (*tx)(nil)
