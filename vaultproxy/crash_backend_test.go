@@ -20,12 +20,16 @@ type backend struct {
 	open func(ctx context.Context, where string, now func() time.Time) (ledger.Store, error)
 	// exclusive: one process at a time has the ledger.
 	exclusive bool
+	// lease is for how long, by the ledger's clock, nobody touches what a process
+	// had in flight that is gone.
+	lease time.Duration
 }
 
 // backends are the stores that the crash tests run over.
 func backends() []backend {
 	return []backend{
 		{name: "sqlite", fresh: freshFile, open: openFile, exclusive: true},
+		{name: "postgres", fresh: freshDatabase, open: openDatabase, lease: crashLease},
 	}
 }
 

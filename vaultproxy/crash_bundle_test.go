@@ -193,11 +193,13 @@ func (c *crash) crowdIn() {
 	}
 }
 
-// killed holds the life that ends to its end by the signal.
+// killed holds the life that ends to its end by the signal, and waits until
+// others may take care of what it had in flight.
 func (c *crash) killed() {
 	c.t.Helper()
 	c.victim.requireKilled(c.t)
 	c.waiting.Wait()
+	c.clock.advance(c.backend.lease)
 }
 
 // comeBack lets callers try again under the same idempotency keys, all at once

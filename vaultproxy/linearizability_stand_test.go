@@ -15,6 +15,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy"
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/postgres"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 	"github.com/tollgate/tollgate/vendorsim"
@@ -40,7 +41,8 @@ type around func(ledger.Store) ledger.Store
 // stands are the ledgers that the whole is tried on.
 func stands() map[string]func(*testing.T, around) *stand {
 	return map[string]func(*testing.T, around) *stand{
-		"SQLite, one proxy": oneOverSQLite,
+		"SQLite, one proxy":          oneOverSQLite,
+		"PostgreSQL, three replicas": threeOverPostgres,
 	}
 }
 
@@ -49,6 +51,18 @@ func oneOverSQLite(t *testing.T, wrap around) *stand {
 	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db")})
 	require.NoError(t, err)
 	return newStand(t, wrap, store)
+}
+
+func threeOverPostgres(t *testing.T, wrap around) *stand {
+	t.Helper()
+	url := inPostgres.URL(t)
+	stores := make([]ledger.Store, 3)
+	for i := range stores {
+		var err error
+		stores[i], err = postgres.Open(t.Context(), postgres.Config{URL: url})
+		require.NoError(t, err)
+	}
+	return newStand(t, wrap, stores...)
 }
 
 // newStand puts a proxy before each of the stores, which are ways to one ledger,

@@ -53,6 +53,15 @@ func (d *database) Now(ctx context.Context) (time.Time, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
+	select { // one asks for all who wait
+	case d.asking <- struct{}{}:
+		defer func() { <-d.asking }()
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
+	if now, fresh := d.clock.read(); fresh {
+		return now, nil
+	}
 	var micro int64
 	if err := d.pool.QueryRow(ctx, `SELECT `+microClock).Scan(&micro); err != nil {
 		return time.Time{}, err

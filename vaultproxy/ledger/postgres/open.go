@@ -63,6 +63,9 @@ type database struct {
 	clock clock
 	facts facts
 
+	witness witness
+	asking  chan struct{} // held by the one who asks for the time
+
 	store *sqlstore.Store
 	bg    context.Context //nolint:containedctx // of the lease and the listener, until Close
 	stop  context.CancelFunc
@@ -88,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg.Lease < 0 || cfg.Timeout < 0 {
 		return nil, errors.New("open ledger: the lease and the timeout must not be negative")
 	}
-	d := &database{cfg: cfg, facts: facts{byID: map[string]*fact{}}}
+	d := &database{cfg: cfg, facts: facts{byID: map[string]*fact{}}, asking: make(chan struct{}, 1)}
 	d.clock.fixed = cfg.Now
 	d.bg, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
@@ -121,16 +124,20 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	return &Store{Store: d.store, db: d}, nil
 }
 
-// readers is how many connections read, apart from the one that writes and the
-// one that listens.
-const readers = 8
+// readers is how many connections read. They are apart from those that write,
+// renew the lease, ask for the time and listen: a report that takes long, or many
+// of them, must not keep a call from being booked.
+const (
+	readers = 8
+	others  = 4
+)
 
 func (d *database) connect(ctx context.Context) error {
 	cfg, err := pgxpool.ParseConfig(d.cfg.URL)
 	if err != nil {
 		return errors.New("the database's URL cannot be read; it looks like postgres://user@host/name")
 	}
-	cfg.MaxConns = int32(readers + 2 + d.cfg.Writers) //nolint:gosec // a handful
+	cfg.MaxConns = int32(readers + others + d.cfg.Writers) //nolint:gosec // a handful
 	params := cfg.ConnConfig.RuntimeParams
 	params["application_name"] = "tollgate"
 	params["timezone"] = "UTC"
@@ -142,6 +149,7 @@ func (d *database) connect(ctx context.Context) error {
 		return reachable(err)
 	}
 	d.read = stdlib.OpenDBFromPool(d.pool)
+	d.read.SetMaxOpenConns(readers)
 	if err := d.pool.Ping(ctx); err != nil {
 		return reachable(err)
 	}
@@ -225,7 +233,7 @@ func (d *database) enter(ctx context.Context) error {
 	if err := d.pool.QueryRow(ctx, `SELECT ledger_id FROM ledger`).Scan(&d.id); err != nil {
 		return err
 	}
-	return d.newEpoch(ctx)
+	return d.newEpoch(ctx, 0)
 }
 
 // LedgerID names this ledger.
@@ -251,6 +259,7 @@ func (*database) AbsentObject(sqlstore.Object) bool { return false }
 func (d *database) Close() error {
 	d.stop()
 	d.work.Wait()
+	defer d.witness.close()
 	if d.read == nil {
 		if d.pool != nil {
 			d.pool.Close()

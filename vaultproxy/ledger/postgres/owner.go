@@ -6,12 +6,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlstore"
 )
 
-// newEpoch begins a life of this process.
-func (d *database) newEpoch(ctx context.Context) error {
+// newEpoch begins a life of this process after the last one, unless somebody else
+// in it was faster: what belongs to a life that nobody renews is taken for lost.
+func (d *database) newEpoch(ctx context.Context, last int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.epoch != last {
+		return nil
+	}
 	now, err := d.Now(ctx)
 	if err != nil {
 		return err
@@ -21,8 +25,6 @@ func (d *database) newEpoch(ctx context.Context) error {
 		now.UnixMicro(), now.Add(d.cfg.Lease).UnixMicro()).Scan(&epoch); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.epoch = epoch
 	return nil
 }
@@ -43,7 +45,7 @@ func (d *database) endEpoch() error {
 	defer cancel()
 	now, err := d.Now(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // the lease ends by itself
+		return nil // the lease ends by itself
 	}
 	_, _ = d.pool.Exec(ctx, `UPDATE owners SET ended_at = $2 WHERE epoch = $1 AND ended_at IS NULL`, epoch, now.UnixMicro())
 	return nil
@@ -75,13 +77,14 @@ func (d *database) renewLease(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	epoch := d.currentEpoch()
 	tag, err := d.pool.Exec(ctx, `UPDATE owners SET lease_until = $2 WHERE epoch = $1 AND ended_at IS NULL`,
-		d.currentEpoch(), now.Add(d.cfg.Lease).UnixMicro())
+		epoch, now.Add(d.cfg.Lease).UnixMicro())
 	if err != nil {
 		return err
 	}
 	if tag.RowsAffected() == 0 {
-		return d.newEpoch(ctx)
+		return d.newEpoch(ctx, epoch)
 	}
 	return nil
 }
@@ -111,7 +114,7 @@ func (d *database) adoptOrphans(ctx context.Context) error {
 		if err != nil || len(seqs) == 0 {
 			return err
 		}
-		if err := d.store.Write(ctx, func(b *sqlstore.Batch) error { return b.Orphans(seqs) }); err != nil {
+		if err := d.store.Orphan(ctx, seqs); err != nil {
 			return err
 		}
 	}

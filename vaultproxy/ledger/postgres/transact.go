@@ -82,6 +82,9 @@ func (d *database) try(ctx context.Context, ops []*sqlstore.Op, alone bool, begi
 		return errors.Join(sqlstore.ErrDown, err)
 	}
 	t := &tx{ctx: ctx, conn: conn.Conn()}
+	if t.witness, err = d.witness.present(ctx, d.pool); err != nil {
+		return errors.Join(sqlstore.ErrDown, err)
+	}
 	if err := d.run(t, ops, alone, begin); err != nil {
 		if lost(t.conn, err) { // and COMMIT was never sent
 			err = errors.Join(sqlstore.ErrDown, err)
@@ -115,28 +118,24 @@ func (d *database) commit(ctx context.Context, conn *pgx.Conn, t *tx) error {
 	if errors.As(err, &refused) && !lost(conn, err) {
 		return err // it says itself that it did not
 	}
-	if t.xid == "" {
-		return errors.Join(sqlstore.ErrCommit, err)
-	}
-	for {
-		status, asked := d.statusOf(ctx, t.xid)
+	for t.xid != "" {
+		status, asked := d.statusOf(ctx, t)
 		switch {
 		case asked == nil && status == "committed":
 			return nil
 		case asked == nil && status == "aborted":
 			return errors.Join(sqlstore.ErrDown, err)
-		}
-		select { // still in progress, or the server is not back yet
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
+		case errors.Is(asked, errNoWitness):
 			return errors.Join(sqlstore.ErrCommit, err)
 		}
+		select { // still in progress
+		case <-time.After(20 * time.Millisecond):
+			continue
+		case <-ctx.Done():
+		}
+		break
 	}
-}
-
-func (d *database) statusOf(ctx context.Context, xid string) (status string, err error) {
-	err = d.pool.QueryRow(ctx, `SELECT coalesce(pg_xact_status($1::xid8), '')`, xid).Scan(&status)
-	return status, err
+	return errors.Join(sqlstore.ErrCommit, err)
 }
 
 // fact is what never changes of a key: what its calls draw on.
@@ -169,83 +168,169 @@ func (f *facts) put(k *sqlstore.Key) {
 type wanted struct {
 	keys    []string
 	tenants []string
+	alone   bool     // the tenants are locked against everybody
+	days    []string // and windows, in which tenants are drawn on
 	budgets []sqlstore.BudgetID
 	needs   sqlstore.Needs
 	fresh   int
+
+	seen map[any]bool // keys by their IDs, and budgets
 }
 
-// gather adds up what operations need. A key that is seen for the first time is
-// looked up outside of the transaction, for what never changes of it.
-func (d *database) gather(ctx context.Context, ops []*sqlstore.Op) (wanted, error) {
-	var w wanted
+func (w *wanted) key(keyID string) {
+	if !w.seen[keyID] {
+		w.seen[keyID] = true
+		w.keys = append(w.keys, keyID)
+	}
+}
+
+func (w *wanted) tenant(name string) {
+	if name != "" && !slices.Contains(w.tenants, name) {
+		w.tenants = append(w.tenants, name)
+	}
+}
+
+func (w *wanted) budget(id sqlstore.BudgetID) {
+	if !w.seen[id] {
+		w.seen[id] = true
+		w.budgets = append(w.budgets, id)
+	}
+}
+
+// gather adds up what operations need. What they name by something else than its
+// budgets is looked up, without a lock and for what never changes of it: budgets
+// have to be locked first, and all at once.
+func (d *database) gather(t *tx, ops []*sqlstore.Op) (wanted, error) {
+	w := wanted{seen: map[any]bool{}}
 	today := time.Now().UTC().Format(time.DateOnly) // a guess: a budget that is not loaded ahead is read when it is needed
 	if now, ok := d.clock.read(); ok {
 		today = now.UTC().Format(time.DateOnly)
 	}
-	seenKeys, seenBudgets := map[string]bool{}, map[sqlstore.BudgetID]bool{}
+	var uses []sqlstore.KeyDay
 	for _, o := range ops {
-		w.needs.Calls = append(w.needs.Calls, o.Needs.Calls...)
-		w.needs.Seqs = append(w.needs.Seqs, o.Needs.Seqs...)
-		w.needs.Objects = append(w.needs.Objects, o.Needs.Objects...)
-		w.fresh += o.Needs.Fresh
-		for _, use := range o.Needs.Keys {
-			k, err := d.factOf(ctx, use.KeyID)
-			if errors.Is(err, ledger.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return w, err
-			}
-			if !seenKeys[k.ID] {
-				seenKeys[k.ID] = true
-				w.keys = append(w.keys, k.ID)
-				if k.Tenant != "" && !slices.Contains(w.tenants, k.Tenant) {
-					w.tenants = append(w.tenants, k.Tenant)
-				}
-			}
-			day := use.Day
-			if day == "" {
-				day = today
-			}
-			for _, id := range sqlstore.BudgetsOf(k, day) {
-				if !seenBudgets[id] {
-					seenBudgets[id] = true
-					w.budgets = append(w.budgets, id)
-				}
-			}
+		n := o.Needs
+		uses = append(uses, n.Keys...)
+		w.needs.Calls = append(w.needs.Calls, n.Calls...)
+		w.needs.Seqs = append(w.needs.Seqs, n.Seqs...)
+		w.needs.Objects = append(w.needs.Objects, n.Objects...)
+		w.needs.Locks = append(w.needs.Locks, n.Locks...)
+		w.needs.Runs = append(w.needs.Runs, n.Runs...)
+		w.needs.RunNos = append(w.needs.RunNos, n.RunNos...)
+		w.fresh += n.Fresh
+		for _, tenant := range n.Tenants {
+			w.tenant(tenant)
+			w.alone = true
 		}
 	}
-	return w, nil
+	w.days = []string{ledger.WindowTotal, today}
+	found, err := t.keysOfCalls(w.needs.Locks)
+	if err != nil {
+		return w, err
+	}
+	seen := map[sqlstore.KeyDay]bool{}
+	for _, use := range append(uses, found...) {
+		if use.Day == "" {
+			use.Day = today
+		}
+		if seen[use] {
+			continue
+		}
+		seen[use] = true
+		k, err := d.factOf(t, use.KeyID)
+		if errors.Is(err, ledger.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return w, err
+		}
+		w.key(k.ID)
+		if !slices.Contains(w.days, use.Day) {
+			w.days = append(w.days, use.Day)
+		}
+		w.tenant(k.Tenant)
+		for _, id := range sqlstore.BudgetsOf(k, use.Day) {
+			w.budget(id)
+		}
+	}
+	runs, err := t.numbersOfRuns(w.needs.Runs)
+	for _, no := range append(runs, w.needs.RunNos...) {
+		w.budget(sqlstore.RunBudget(no))
+	}
+	return w, err
 }
 
-func (d *database) factOf(ctx context.Context, keyID string) (*sqlstore.Key, error) {
+func (d *database) factOf(t *tx, keyID string) (*sqlstore.Key, error) {
 	if f := d.facts.get(keyID); f != nil {
 		return &f.key, nil
 	}
-	k, err := sqlstore.ScanKey(d.pool.QueryRow(ctx, `SELECT `+sqlstore.KeyColumns+sqlstore.FromKeys+`WHERE k.key_id = $1`, keyID))
+	k, err := sqlstore.ScanKey(t.QueryRow(`SELECT `+sqlstore.KeyColumns+sqlstore.FromKeys+`WHERE k.key_id = $1`, keyID))
 	if err == nil {
 		d.facts.put(k)
 	}
 	return k, err
 }
 
+// keysOfCalls are the keys and days whose budgets calls are booked on.
+func (t *tx) keysOfCalls(seqs []int64) ([]sqlstore.KeyDay, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := t.conn.Query(t.ctx, `SELECT DISTINCT k.key_id, c.reserved_at / 86400000000 FROM calls c
+		JOIN keys k ON k.key_no = c.key_no WHERE c.seq = ANY($1)`, seqs)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (use sqlstore.KeyDay, err error) {
+		var day int64
+		err = row.Scan(&use.KeyID, &day)
+		use.Day = time.Unix(day*86400, 0).UTC().Format(time.DateOnly)
+		return use, err
+	})
+}
+
+// numbersOfRuns leaves out those that are not there yet.
+func (t *tx) numbersOfRuns(names []sqlstore.RunName) ([]int64, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	var tenants, labels []string
+	for _, n := range names {
+		tenants, labels = append(tenants, n.Tenant), append(labels, n.Label)
+	}
+	rows, err := t.conn.Query(t.ctx, `SELECT (SELECT r.run_no FROM runs r WHERE r.tenant = n.tenant AND r.label = n.label)
+		FROM unnest($1::text[], $2::text[]) AS n (tenant, label)`, tenants, labels)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[*int64])
+	var numbers []int64
+	for _, no := range found {
+		if no != nil {
+			numbers = append(numbers, *no)
+		}
+	}
+	return numbers, err
+}
+
 // run reads ahead, runs the operations and writes what they changed.
 func (d *database) run(t *tx, ops []*sqlstore.Op, alone bool, begin func(sqlstore.BatchConfig) *sqlstore.Batch) error {
-	w, err := d.gather(t.ctx, ops)
+	w, err := d.gather(t, ops)
 	if err != nil {
-		return errors.Join(sqlstore.ErrDown, err)
+		return fmt.Errorf("look up what to lock: %w", err)
 	}
 	ahead, err := d.readAhead(t, w)
 	if err != nil {
 		return err
 	}
+	epoch := ahead.epoch
 	if !ahead.alive {
 		// Taken for dead: what is reserved from now on belongs to a new life.
-		if err := d.newEpoch(t.ctx); err != nil {
+		if err := d.newEpoch(t.ctx, epoch); err != nil {
 			return err
 		}
+		epoch = d.currentEpoch()
 	}
-	b := begin(sqlstore.BatchConfig{Tx: t, Now: ahead.now, Epoch: d.currentEpoch()})
+	b := begin(sqlstore.BatchConfig{Tx: t, Now: ahead.now, Epoch: epoch})
 	b.Load(ahead.keys, ahead.budgets)
 	b.LoadCaps(ahead.caps)
 	b.LoadCalls(ahead.calls, w.needs)
@@ -258,7 +343,8 @@ func (d *database) run(t *tx, ops []*sqlstore.Op, alone bool, begin func(sqlstor
 // ahead is what was read before the operations run.
 type ahead struct {
 	now     time.Time
-	alive   bool
+	epoch   int64
+	alive   bool // it has not been ended by others
 	keys    []*sqlstore.Key
 	budgets []*sqlstore.Budget
 	caps    map[string][]sqlstore.TenantCap
@@ -266,16 +352,19 @@ type ahead struct {
 }
 
 const (
-	lockTenants = `SELECT tenant FROM tenants WHERE tenant = ANY($1) ORDER BY tenant FOR SHARE`
+	lockTenants = `SELECT tenant FROM tenants WHERE tenant = ANY($1) ORDER BY tenant `
 	readCaps    = `SELECT tenant, span, cap FROM tenant_caps WHERE tenant = ANY($1) ORDER BY tenant, span DESC`
 	readKeys    = `SELECT ` + sqlstore.KeyColumns + sqlstore.FromKeys + `WHERE k.key_id = ANY($1)`
 	readOwner   = `SELECT ` + microClock + `, pg_current_xact_id()::text, EXISTS (SELECT 1 FROM owners WHERE epoch = $1 AND ended_at IS NULL),
 		ARRAY(SELECT nextval('calls_seq') FROM generate_series(1, $2))`
 
-	// The order is that in which everyone locks: tenant, run, key.
+	// The order is that in which everyone locks: tenant, run, key. Each is looked up
+	// by itself in the index: there are many budgets of other runs.
 	lockBudgets = `SELECT ` + sqlstore.BudgetColumns + sqlstore.FromBudgets + `
-		WHERE (b.scope, b.owner, b.span) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
-		OR (b.scope = 'tenant' AND b.owner = ANY($4)) ORDER BY b.scope DESC, b.budget_no FOR UPDATE`
+		WHERE b.budget_no = ANY(ARRAY(SELECT (SELECT x.budget_no FROM budgets x
+			WHERE x.scope = n.scope AND x.owner = n.owner AND x.span = n.span)
+			FROM unnest($1::text[], $2::text[], $3::text[]) AS n (scope, owner, span)))
+		ORDER BY b.scope DESC, b.budget_no FOR NO KEY UPDATE`
 
 	sealedCalls = `SELECT ` + sqlstore.CallColumns + sqlstore.CallSealed + sqlstore.FromSealed
 	// Keys and objects are looked up one by one in their index: joined with other tables, a
@@ -291,24 +380,33 @@ const (
 
 // readAhead locks the budgets, and reads behind the locks, in one round trip.
 func (d *database) readAhead(t *tx, w wanted) (ahead, error) {
-	out := ahead{caps: map[string][]sqlstore.TenantCap{}}
+	out := ahead{epoch: d.currentEpoch(), caps: map[string][]sqlstore.TenantCap{}}
 	var pipeline pgx.Batch
 	for _, tenant := range w.tenants {
 		out.caps[tenant] = nil
 	}
 	if len(w.tenants) > 0 {
-		pipeline.Queue(lockTenants, w.tenants)
+		how := `FOR SHARE`
+		if w.alone {
+			how = `FOR NO KEY UPDATE` // all of them: locked in two parts, they would be out of order
+		}
+		pipeline.Queue(lockTenants+how, w.tenants)
+	}
+	for _, tenant := range w.tenants {
+		for _, day := range w.days {
+			w.budget(sqlstore.BudgetID{Scope: ledger.ScopeTenant, Owner: tenant, Window: day})
+		}
 	}
 	if len(w.budgets) > 0 {
 		var scopes, owners, spans []string
 		for _, id := range w.budgets {
 			scopes, owners, spans = append(scopes, id.Scope), append(owners, id.Owner), append(spans, id.Window)
 		}
-		pipeline.Queue(lockBudgets, scopes, owners, spans, w.tenants).Query(func(rows pgx.Rows) error {
+		pipeline.Queue(lockBudgets, scopes, owners, spans).Query(func(rows pgx.Rows) error {
 			return collect(rows, &out.budgets, sqlstore.ScanBudget)
 		})
 	}
-	pipeline.Queue(readOwner, d.currentEpoch(), w.fresh).QueryRow(func(row pgx.Row) error {
+	pipeline.Queue(readOwner, out.epoch, w.fresh).QueryRow(func(row pgx.Row) error {
 		var micro int64
 		if err := row.Scan(&micro, &t.xid, &out.alive, &t.seqs); err != nil {
 			return err

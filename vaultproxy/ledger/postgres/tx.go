@@ -16,6 +16,8 @@ type tx struct {
 	conn *pgx.Conn
 	seqs []int64 // numbers of calls to come
 	xid  string  // by which the server knows the transaction
+
+	witness *pgx.Conn // was there before it began
 }
 
 var _ sqlstore.Tx = (*tx)(nil)
@@ -49,7 +51,7 @@ func (c closer) Close() error {
 }
 
 // ForUpdate locks what is read.
-func (*tx) ForUpdate() string { return ` FOR UPDATE` }
+func (*tx) ForUpdate() string { return ` FOR NO KEY UPDATE` }
 
 // seq is the number of the next new call.
 func (t *tx) seq() (int64, error) {

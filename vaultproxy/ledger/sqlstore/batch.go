@@ -39,7 +39,7 @@ type Batch struct {
 	audits  []ledger.AuditRow
 	freed   map[BudgetID]struct{}
 
-	reserved []ledger.CallKey // in case the commit's result gets lost
+	reserved []suspect // in case the commit's result gets lost
 }
 
 // shared is what batches of a store have in common.
@@ -253,6 +253,9 @@ func BudgetsOf(k *Key, day string) []BudgetID {
 	}
 	return ids
 }
+
+// RunBudget names the budget of a run.
+func RunBudget(runNo int64) BudgetID { return runBudget(runNo) }
 
 func runBudget(runNo int64) BudgetID {
 	return BudgetID{ledger.ScopeRun, strconv.FormatInt(runNo, 10), ledger.WindowTotal}

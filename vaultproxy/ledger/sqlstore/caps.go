@@ -21,7 +21,11 @@ func (s *Store) SetCap(ctx context.Context, change ledger.CapChange) (ledger.Bud
 		out      ledger.Budget
 		decision error
 	)
-	err := s.write(ctx, Needs{}, func(b *Batch) (err error) {
+	needs := Needs{Tenants: []string{change.Tenant}}
+	if change.Scope == ledger.ScopeRun {
+		needs = Needs{Runs: []RunName{{change.Tenant, change.Name}}}
+	}
+	err := s.write(ctx, needs, func(b *Batch) (err error) {
 		out, err = b.setCap(change)
 		decision = nil
 		if errors.Is(err, ledger.ErrNotFound) {

@@ -18,7 +18,8 @@ func (s *Store) Issue(ctx context.Context, spec ledger.KeySpec) (ledger.Key, boo
 		minted   bool
 		decision error
 	)
-	err := s.write(ctx, Needs{}, func(b *Batch) (err error) {
+	needs := Needs{Runs: []RunName{{spec.Tenant, spec.Run}}}
+	err := s.write(ctx, needs, func(b *Batch) (err error) {
 		out, minted, decision, err = b.issue(spec)
 		return err
 	})
@@ -102,13 +103,28 @@ type runRow struct {
 	askedCap money.USD
 }
 
-// run reads a run. ledger.ErrNotFound.
+// run reads a run behind the lock of its budget, which everyone takes before the
+// run's own row. ledger.ErrNotFound.
 func (b *Batch) run(tenant, label string) (runRow, error) {
+	r, err := b.readRun(tenant, label)
+	if err != nil || b.tx.ForUpdate() == "" {
+		return r, err
+	}
+	if _, locked := b.budgets[runBudget(r.no)]; locked {
+		return r, nil
+	}
+	if _, err := b.budget(runBudget(r.no), r.askedCap); err != nil {
+		return r, err
+	}
+	return b.readRun(tenant, label)
+}
+
+func (b *Batch) readRun(tenant, label string) (runRow, error) {
 	var r runRow
 	var asked int64
 	var closed int64
 	err := b.tx.QueryRow(`SELECT run_no, asked_cap, CASE WHEN closed_at IS NULL THEN 0 ELSE 1 END FROM runs
-		WHERE tenant = $1 AND label = $2`+b.tx.ForUpdate(), tenant, label).Scan(&r.no, &asked, &closed)
+		WHERE tenant = $1 AND label = $2`, tenant, label).Scan(&r.no, &asked, &closed)
 	r.askedCap, r.closed = money.USD(asked), closed != 0
 	return r, notFound(err)
 }
@@ -139,7 +155,7 @@ func (b *Batch) openRun(spec ledger.KeySpec) (runRow, error) {
 
 // RevokeKey revokes one key. What is in flight runs to its end and is booked.
 func (s *Store) RevokeKey(ctx context.Context, keyID string) (ledger.Revocation, error) {
-	return s.revoke(ctx, func(b *Batch) ([]*Key, error) {
+	return s.revoke(ctx, Needs{Keys: []KeyDay{{KeyID: keyID}}}, func(b *Batch) ([]*Key, error) {
 		k, err := b.key(keyID)
 		if err != nil {
 			return nil, err
@@ -150,7 +166,7 @@ func (s *Store) RevokeKey(ctx context.Context, keyID string) (ledger.Revocation,
 
 // CloseRun revokes the run's keys and lets no further one be issued under it.
 func (s *Store) CloseRun(ctx context.Context, tenant, run string) (ledger.Revocation, error) {
-	return s.revoke(ctx, func(b *Batch) ([]*Key, error) {
+	return s.revoke(ctx, Needs{Runs: []RunName{{tenant, run}}}, func(b *Batch) ([]*Key, error) {
 		r, err := b.run(tenant, run)
 		if err != nil {
 			return nil, err
@@ -164,7 +180,7 @@ func (s *Store) CloseRun(ctx context.Context, tenant, run string) (ledger.Revoca
 
 // RevokeTenant revokes every key of a tenant that is not yet.
 func (s *Store) RevokeTenant(ctx context.Context, tenant string) (ledger.Revocation, error) {
-	return s.revoke(ctx, func(b *Batch) ([]*Key, error) {
+	return s.revoke(ctx, Needs{Tenants: []string{tenant}}, func(b *Batch) ([]*Key, error) {
 		if err := b.tx.QueryRow(`SELECT tenant FROM tenants WHERE tenant = $1`+b.tx.ForUpdate(), tenant).Scan(&tenant); err != nil {
 			return nil, notFound(err)
 		}
@@ -180,12 +196,12 @@ func (b *Batch) selectKeys(condition string, args ...any) ([]*Key, error) {
 	return all(rows, ScanKey)
 }
 
-func (s *Store) revoke(ctx context.Context, which func(*Batch) ([]*Key, error)) (ledger.Revocation, error) {
+func (s *Store) revoke(ctx context.Context, needs Needs, which func(*Batch) ([]*Key, error)) (ledger.Revocation, error) {
 	var (
 		out      ledger.Revocation
 		decision error
 	)
-	err := s.write(ctx, Needs{}, func(b *Batch) error {
+	err := s.write(ctx, needs, func(b *Batch) error {
 		out, decision = ledger.Revocation{At: b.now, KeyIDs: []string{}}, nil
 		keys, err := which(b)
 		if errors.Is(err, ledger.ErrNotFound) {

@@ -113,7 +113,7 @@ func (s *Store) transact(ops []*Op, alone bool) error {
 	suspects := s.suspects
 	s.mu.Unlock()
 	if len(suspects) > 0 {
-		settle := &Op{Needs: Needs{Calls: suspects}, Run: func(b *Batch) error { return b.settleSuspects(suspects) }}
+		settle := &Op{Needs: needsOf(suspects), Run: func(b *Batch) error { return b.settleSuspects(suspects) }}
 		ops = append([]*Op{settle}, ops...)
 	}
 	var last *Batch

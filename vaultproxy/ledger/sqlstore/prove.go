@@ -68,7 +68,7 @@ func (s *Store) onCall(ctx context.Context, seq int64, change func(*Batch, *Call
 		out      ledger.Call
 		decision error
 	)
-	err := s.write(ctx, Needs{}, func(b *Batch) error {
+	err := s.write(ctx, Needs{Locks: []int64{seq}}, func(b *Batch) error {
 		out = ledger.Call{}
 		c, err := b.lockedCall(seq)
 		if errors.Is(err, ledger.ErrNotFound) {

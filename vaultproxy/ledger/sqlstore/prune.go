@@ -35,7 +35,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (total ledger.Prune
 		pruned := 0
 		for _, no := range runs {
 			var one ledger.Pruned
-			if err := s.write(ctx, Needs{}, func(b *Batch) (err error) {
+			if err := s.write(ctx, Needs{RunNos: []int64{no}}, func(b *Batch) (err error) {
 				one, err = b.prune(no, before)
 				return err
 			}); err != nil {

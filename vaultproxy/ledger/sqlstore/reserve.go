@@ -299,24 +299,6 @@ func (b *Batch) dispatch(old *Call, r ledger.Reservation, k *Key, opNo int64, am
 		c.reopened = true
 		b.touch(c)
 	}
-	b.reserved = append(b.reserved, c.CallKey())
+	b.reserved = append(b.reserved, suspect{c.CallKey(), KeyDay{k.ID, b.day}})
 	return c
-}
-
-// settleSuspects looks at the calls of a commit whose result got lost: nothing
-// was sent for those that are there after all, but only proof says so.
-func (b *Batch) settleSuspects(keys []ledger.CallKey) error {
-	for _, key := range keys {
-		c, err := b.callOf(key)
-		if errors.Is(err, ledger.ErrNotFound) || (err == nil && (c.State != ledger.Dispatched || c.Epoch != b.epoch)) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := b.doubt(c, "commit_in_doubt"); err != nil {
-			return err
-		}
-	}
-	return nil
 }

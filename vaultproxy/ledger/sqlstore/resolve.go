@@ -22,8 +22,9 @@ func (s *Store) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, 
 		moved    bool
 		decision error
 	)
-	var needs Needs
+	needs := Needs{Locks: []int64{r.Seq}}
 	if r.Seen != nil { // else nobody knows yet behind which lock it is
+		needs.Locks = nil
 		if !asSeen(r.Seen) {
 			needs.Seqs = []int64{r.Seq}
 		}

@@ -34,7 +34,7 @@ type Store struct {
 	commits  atomic.Int64
 
 	mu       sync.Mutex
-	suspects []ledger.CallKey // calls of a commit whose result is not known
+	suspects []suspect // calls of a commit whose result is not known
 }
 
 var _ ledger.Store = (*Store)(nil)
@@ -101,6 +101,11 @@ func (s *Store) Commits() int64 { return s.commits.Load() }
 // Write runs an operation of a backend's own in the next commit.
 func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
 	return s.write(ctx, Needs{}, run)
+}
+
+// Orphan turns into unknown what processes had in flight that are gone.
+func (s *Store) Orphan(ctx context.Context, seqs []int64) error {
+	return s.write(ctx, Needs{Locks: seqs}, func(b *Batch) error { return b.Orphans(seqs) })
 }
 
 // Tx is the batch's transaction. Whatever is written by it goes past what the

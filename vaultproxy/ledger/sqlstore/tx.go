@@ -107,7 +107,16 @@ type Needs struct {
 	Seqs    []int64
 	Objects []Object
 	Fresh   int // calls that it may insert
+
+	// What it locks besides, so that everyone can lock in one order.
+	Locks   []int64   // calls that it will read behind the lock of their run
+	Runs    []RunName // that it opens, closes or gives another cap
+	RunNos  []int64
+	Tenants []string // that it locks against every reservation of theirs
 }
+
+// RunName is what a run is known by.
+type RunName struct{ Tenant, Label string }
 
 // KeyDay names a key, and the day whose budgets it draws on; empty: today's.
 type KeyDay struct{ KeyID, Day string }

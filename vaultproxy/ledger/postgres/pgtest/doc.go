@@ -2,6 +2,8 @@
 //
 //   - URL leads to a new, empty database of the test's own, on a server that is
 //     shared with other tests. Most tests want this.
+//   - Prepare is for those that want a schema in it: such a database is passed on
+//     from test to test, emptied.
 //   - Private starts a server of the test's own, which it may stop, restart and
 //     crash.
 //
@@ -14,7 +16,7 @@
 //
 // Where there is none, tests skip and say how to get one, or fail if
 // TOLLGATE_REQUIRE_ALL=1. Nothing is touched on a server that was there before
-// but the databases that URL made, whose names begin with tollgate_test_.
+// but the databases that were made for tests, whose names begin with tollgate_test_.
 //
 // A package needs no TestMain for this. Each server that is started here has a
 // keeper beside it, a shell that waits at a pipe from the test binary:
