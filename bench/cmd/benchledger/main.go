@@ -46,6 +46,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&cfg.Callers, "callers", 64, "callers at the same time, all on one key")
 	flag.IntVar(&cfg.Rounds, "rounds", 5, "rounds of each mode, in turn")
 	flag.DurationVar(&cfg.Round, "round", 2*time.Second, "how long a round lasts")
+	only := flag.String("store", "", "measure this store alone, such as SQLite; empty: every one")
 	flag.Parse()
 	if cfg.Callers < 1 || cfg.Rounds < 1 || cfg.Round <= 0 {
 		return errors.New("callers, rounds and the length of a round must be above zero")
@@ -58,6 +59,9 @@ func run(ctx context.Context) error {
 	t.AppendHeader(table.Row{"store", "mode", "reservations/s", "ratio", "target", "commits/s", "mean batch"})
 	var short shortError
 	for _, store := range bench.LedgerStores() {
+		if *only != "" && !strings.EqualFold(*only, store.Name) {
+			continue
+		}
 		fmt.Printf("%s, %d callers on one key …\n", store.Name, cfg.Callers)
 		got, err := bench.MeasureLedger(ctx, cfg, store)
 		if errors.Is(err, bench.ErrNoServer) {

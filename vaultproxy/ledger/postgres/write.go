@@ -52,6 +52,8 @@ func unnest(names, types string) string {
 
 func repeated(kind string, n int) string { return strings.Repeat(kind+" ", n) }
 
+// The rows are named by ANY, too: by the join alone, a planner without statistics
+// goes through the whole table.
 var moveCalls = `UPDATE calls c SET state = n.state, reason = n.reason, hold = n.hold, amount = n.amount, object = n.object,
 	books = n.books, declined = n.declined, answered = n.answered, answer_status = n.answer_status, sends = n.sends,
 	unproven = n.unproven, resend = n.resend, checks = n.checks, first_sent_at = n.first_sent_at, last_sent_at = n.last_sent_at,
@@ -60,7 +62,7 @@ var moveCalls = `UPDATE calls c SET state = n.state, reason = n.reason, hold = n
 	FROM ` + unnest(`seq, was_sends, was_unproven, was_state, state, reason, object, hold, amount, books, declined, answered,
 	answer_status, sends, unproven, resend, checks, first_sent_at, last_sent_at, prior_sent_at, final_at, next_check_at,
 	claimed_until`, repeated("bigint", 3)+repeated("text", 4)+repeated("bigint", 16)) + `
-	WHERE c.seq = n.seq AND c.state = n.was_state AND c.sends = n.was_sends AND c.unproven = n.was_unproven`
+	WHERE c.seq = ANY($1) AND c.seq = n.seq AND c.state = n.was_state AND c.sends = n.was_sends AND c.unproven = n.was_unproven`
 
 var reopenCalls = `UPDATE calls c SET key_no = n.key_no, op_no = n.op_no, item = n.item, workflow_id = n.workflow_id,
 	target = n.target, reserved_at = n.reserved_at, epoch = n.epoch, request = n.request

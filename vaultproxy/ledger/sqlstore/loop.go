@@ -16,9 +16,9 @@ import (
 const maxBatch = 1024
 
 // Where the last commit had siblings or more operations, their callers may soon
-// be back, and the next one waits for as many: a commit costs the same for one as
-// for many. It does not wait for longer than it would save, and a caller that is
-// alone never waits.
+// be back, and the next one waits for as many beside those that have queued up
+// since: a commit costs the same for one as for many. It does not wait for longer
+// than it would save, and a caller that is alone never waits.
 const (
 	siblings    = 4
 	commitDelay = 300 * time.Microsecond
@@ -62,7 +62,7 @@ func (s *Store) commitLoop() {
 	for {
 		wanted := 1
 		if len(batch) >= siblings && s.maxBatch > 1 {
-			wanted = len(batch)
+			wanted = len(batch) + s.inbox.len()
 		}
 		if batch = s.inbox.take(batch[:0], wanted, s.maxBatch, commitDelay); len(batch) == 0 {
 			return
