@@ -17,7 +17,7 @@ const firstCheck = 2 * time.Second
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 	answer := answerOf(j)
 	r := p.resolution(c.row, j, answer, c.audit(ledger.ByCaller))
-	row, _, err := p.store.Resolve(ctx, r)
+	row, moved, err := p.store.Resolve(ctx, r)
 	switch {
 	case errors.Is(err, ledger.ErrObjectTaken):
 		p.log.Error("a vendor object is claimed by two calls", "call_id", c.callID, "object", j.Object)
@@ -32,6 +32,7 @@ func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 		c.verdict, c.reason = string(ledger.Unknown), "not_stored"
 		return outcomeUnknown().reply()
 	}
+	p.metrics.booked(row, moved)
 	c.row, c.verdict, c.reason, c.object, c.amount = row, string(row.State), row.Reason, row.Object, row.Amount
 	return answer
 }
@@ -55,8 +56,9 @@ func (p *Proxy) settleLater(r ledger.Resolution) {
 	p.work.Go(func() {
 		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 			ctx, cancel := context.WithTimeout(p.bg, p.timeout)
-			_, _, err := p.store.Resolve(ctx, r)
+			row, moved, err := p.store.Resolve(ctx, r)
 			cancel()
+			p.metrics.booked(row, moved)
 			if err == nil || errors.Is(err, ledger.ErrNotFound) {
 				return
 			}
