@@ -196,6 +196,7 @@ func (p *Proxy) finish(w http.ResponseWriter, c *call, answer reply) {
 	}
 	answer.write(w)
 	p.logCall(c, answer.status)
+	p.metrics.call(c)
 }
 
 // logCall writes the canonical line: its names are constant, its values hold no

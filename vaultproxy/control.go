@@ -25,8 +25,8 @@ const (
 	maxControlBody = 64 << 10
 )
 
-// Control returns the control plane: keys, budgets, calls, audit, reports, health. Everything
-// but health wants the admin key.
+// Control returns the control plane: keys, budgets, calls, audit, reports, health
+// and metrics. Everything but the last two wants the admin key.
 func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
 	admin := func(pattern string, h func(*http.Request) reply) {
@@ -53,6 +53,7 @@ func (p *Proxy) Control() http.Handler {
 		answer.write(w)
 	})
 	mux.HandleFunc("GET /readyz", p.ready)
+	mux.Handle("GET /metrics", p.metrics.handler)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		answer := fail(http.StatusNotFound, "not_found", "the control plane has no such path or method; see /vault/keys")
 		answer.write(w)
@@ -60,13 +61,13 @@ func (p *Proxy) Control() http.Handler {
 	return mux
 }
 
-// Combined serves both planes on one listener: /vault/, /healthz and /readyz
-// are the control plane, everything else is a vendor.
+// Combined serves both planes on one listener: /vault/, /healthz, /readyz and
+// /metrics are the control plane, everything else is a vendor.
 func (p *Proxy) Combined() http.Handler {
 	control, data := p.Control(), p.Data()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case path == "/healthz", path == "/readyz", path == "/vault", strings.HasPrefix(path, "/vault/"):
+		case path == "/healthz", path == "/readyz", path == "/metrics", path == "/vault", strings.HasPrefix(path, "/vault/"):
 			control.ServeHTTP(w, r)
 		default:
 			data.ServeHTTP(w, r)

@@ -79,6 +79,13 @@ func (p *Proxy) send(ctx context.Context, u *upstream, row ledger.Call, w vendor
 // forward is the seventh step: one send, on the wire once, to a fixed host, with
 // the real secret and with nothing of the caller's headers.
 func (p *Proxy) forward(ctx context.Context, u *upstream, w vendors.Wire, idempotencyKey string) result {
+	began := time.Now()
+	r := p.exchange(ctx, u, w, idempotencyKey)
+	p.metrics.request(u, w.Method, began, r)
+	return r
+}
+
+func (p *Proxy) exchange(ctx context.Context, u *upstream, w vendors.Wire, idempotencyKey string) result {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	connected := false

@@ -98,7 +98,7 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 	if row.Answered {
 		r.Answered, r.Answer = false, nil
 	}
-	moved, err := p.resolve(ctx, r)
+	now, moved, err := p.resolve(ctx, r)
 	if errors.Is(err, ledger.ErrObjectTaken) {
 		p.log.Error("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
 		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
@@ -106,9 +106,10 @@ func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit le
 	if err != nil {
 		return row, err
 	}
-	p.log.Info("proof", "call_id", row.ID, "run", row.Run, "item", row.Item, "by", audit.By, "verdict", moved.State,
-		"code", moved.Reason, "sends", moved.Sends, "object", moved.Object, "amount_usd", moved.Amount.String())
-	return moved, nil
+	p.metrics.booked(now, moved)
+	p.log.Info("proof", "call_id", row.ID, "run", row.Run, "item", row.Item, "by", audit.By, "verdict", now.State,
+		"code", now.Reason, "sends", now.Sends, "object", now.Object, "amount_usd", now.Amount.String())
+	return now, nil
 }
 
 // fenced reports whether no send of the call can arrive any more.

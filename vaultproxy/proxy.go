@@ -66,6 +66,7 @@ type Proxy struct {
 	strangers *bouncer
 
 	unreadable unreadable
+	metrics    *metrics
 	leads      atomic.Bool // it reconciled last, among those that share the ledger
 
 	bg       context.Context //nolint:containedctx // of work that outlives its request and ends with the proxy
@@ -138,6 +139,9 @@ func New(cfg Config) (*Proxy, error) {
 		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
 		strangers: newBouncer(),
 		draining:  make(chan struct{}),
+	}
+	if p.metrics, err = newMetrics(cfg.Store, p.leads.Load); err != nil {
+		return nil, err
 	}
 	p.bg, p.stop = context.WithCancel(context.Background())
 	for _, u := range cfg.Upstreams {

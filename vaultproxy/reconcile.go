@@ -29,17 +29,25 @@ func (p *Proxy) reconcile(interval time.Duration) {
 			return
 		}
 		if err := p.Reconcile(p.bg); err != nil && p.bg.Err() == nil {
-			p.log.Warn("reconciler could not read the ledger", "error", err)
+			p.log.Warn("reconciler could not work with the ledger", "error", err)
 		}
 	}
 }
 
 // Reconcile goes once over the calls whose proof is due, if no other replica is
 // at it.
-func (p *Proxy) Reconcile(ctx context.Context) error {
+func (p *Proxy) Reconcile(ctx context.Context) (err error) {
+	result := "followed"
+	defer func() {
+		if err != nil {
+			result = "failed"
+		}
+		p.metrics.round(result)
+	}()
 	if leads, err := p.lead(ctx); err != nil || !leads {
 		return err
 	}
+	result = "led"
 	due, err := p.store.Due(ctx, reconcileBatch)
 	if err != nil {
 		return err

@@ -178,6 +178,7 @@ func (p *Proxy) resolveClaimed(ctx context.Context, row ledger.Call, req client.
 	case !moved:
 		return busy("the call moved while it was being resolved; look at it again", time.Second), false
 	}
+	p.metrics.booked(now, moved)
 	p.log.Info("resolved", "call_id", now.ID, "run", now.Run, "item", now.Item, "by", ledger.ByPerson, "who", req.By,
 		"verdict", now.State, "code", now.Reason, "object", now.Object, "amount_usd", now.Amount.String())
 	return jsonReply(http.StatusOK, callView(now)), true

@@ -17,7 +17,7 @@ const firstCheck = 2 * time.Second
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 	answer := answerOf(j)
 	r := p.resolution(c.row, j, answer, c.audit(ledger.ByCaller))
-	row, err := p.resolve(ctx, r)
+	row, moved, err := p.resolve(ctx, r)
 	switch {
 	case errors.Is(err, ledger.ErrObjectTaken):
 		p.log.Error("a vendor object is claimed by two calls", "call_id", c.callID, "object", j.Object)
@@ -32,20 +32,22 @@ func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 		c.verdict, c.reason = string(ledger.Unknown), "not_stored"
 		return outcomeUnknown().reply()
 	}
+	p.metrics.booked(row, moved)
 	c.row, c.verdict, c.reason, c.object, c.amount = row, string(row.State), row.Reason, row.Object, row.Amount
 	return answer
 }
 
-// resolve books an outcome. A decline holds on to its object, since others may
-// still pay it. Where another call has the object on the books already, that one
-// holds it, and the decline is without any effect that costs.
-func (p *Proxy) resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, error) {
-	row, _, err := p.store.Resolve(ctx, r)
+// resolve books an outcome, and tells whether that moved the call. A decline holds
+// on to its object, since others may still pay it. Where another call has the
+// object on the books already, that one holds it, and the decline is without any
+// effect that costs.
+func (p *Proxy) resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, bool, error) {
+	row, moved, err := p.store.Resolve(ctx, r)
 	if errors.Is(err, ledger.ErrObjectTaken) && r.Declined && r.Outcome == ledger.OutcomeCommitted {
 		r.Outcome, r.Object = ledger.OutcomeReleased, ""
-		row, _, err = p.store.Resolve(ctx, r)
+		row, moved, err = p.store.Resolve(ctx, r)
 	}
-	return row, err
+	return row, moved, err
 }
 
 // resolution turns a judgement into what is booked. An answer is kept for
@@ -67,8 +69,9 @@ func (p *Proxy) settleLater(r ledger.Resolution) {
 	p.work.Go(func() {
 		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 			ctx, cancel := context.WithTimeout(p.bg, p.timeout)
-			_, err := p.resolve(ctx, r)
+			row, moved, err := p.resolve(ctx, r)
 			cancel()
+			p.metrics.booked(row, moved)
 			if err == nil || errors.Is(err, ledger.ErrNotFound) {
 				return
 			}

@@ -7,12 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/serve"
 )
 
@@ -29,7 +27,7 @@ func newCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), healthCommand(), verifyCommand())
+	root.AddCommand(serveCommand(), healthCommand(), migrateCommand(), verifyCommand(), pruneCommand(), backupCommand())
 	return root
 }
 
@@ -113,37 +111,5 @@ func healthCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "http://"+serve.DefaultAddr+"/readyz", "the proxy's readiness page")
-	return cmd
-}
-
-func verifyCommand() *cobra.Command {
-	var stateDir string
-	cmd := &cobra.Command{
-		Use: "verify", Short: "recompute every budget from its calls and compare; stop the proxy first", Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := serve.LedgerPath(stateDir)
-			// Opening would make one, and an empty ledger without its key would stop the next start.
-			if _, err := os.Stat(path); err != nil {
-				return fmt.Errorf("there is no ledger to verify: %w; name its folder by --state-dir", err)
-			}
-			store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: path})
-			if err != nil {
-				return err
-			}
-			lines, err := store.Verify(cmd.Context())
-			if err = errors.Join(err, store.Close()); err != nil {
-				return err
-			}
-			for _, line := range lines {
-				_, _ = fmt.Fprintln(cmd.OutOrStdout(), line)
-			}
-			if len(lines) > 0 {
-				return fmt.Errorf("%d differences between budgets and calls", len(lines))
-			}
-			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "every budget equals the sum over its calls")
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&stateDir, "state-dir", ".tollgate", "folder of the ledger")
 	return cmd
 }

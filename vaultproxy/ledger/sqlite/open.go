@@ -13,26 +13,20 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlstore"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // Config says where the ledger is.
 type Config struct {
@@ -76,17 +70,9 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	path, err := onePath(cfg.Path)
+	lock, path, err := lockFile(cfg.Path)
 	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
-	}
-	lock := flock.New(path + ".lock")
-	held, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
-	}
-	if !held {
-		return nil, fmt.Errorf("open ledger %s: another vault proxy holds it; stop that one, or choose another state folder", cfg.Path)
+		return nil, err
 	}
 	d := &database{now: cfg.Now, lock: lock}
 	if err := d.open(ctx, path); err != nil {
@@ -117,7 +103,7 @@ func (d *database) open(ctx context.Context, path string) (err error) {
 	if d.db, err = openDB(path, 1, "foreign_keys(1)"); err != nil {
 		return err
 	}
-	if err := migrate(ctx, d.db); err != nil {
+	if _, _, err := migrate(ctx, d.db); err != nil {
 		return err
 	}
 	conn, err := d.db.Conn(ctx)
@@ -135,6 +121,23 @@ func (d *database) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	return d.known.learn(ctx, conn)
+}
+
+// lockFile takes the ledger for this process alone, and returns its one path.
+func lockFile(name string) (*flock.Flock, string, error) {
+	path, err := onePath(name)
+	if err != nil {
+		return nil, "", fmt.Errorf("open ledger %s: %w", name, err)
+	}
+	lock := flock.New(path + ".lock")
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, "", fmt.Errorf("open ledger %s: %w", name, err)
+	}
+	if !held {
+		return nil, "", fmt.Errorf("open ledger %s: another vault proxy holds it; stop that one, or choose another state folder", name)
+	}
+	return lock, path, nil
 }
 
 // onePath is the path behind links: two names of one file must meet at one lock.
@@ -163,12 +166,11 @@ func ownerOnly(path string) error {
 }
 
 func openDB(path string, conns int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_pragma": append([]string{
+	db, err := sql.Open("sqlite", dsn(path, append([]string{
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)",
 		// Fewer checkpoints write a hot page fewer times; 32 MiB of WAL at most between two.
 		"wal_autocheckpoint(8000)",
-	}, pragmas...)}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	}, pragmas...)...))
 	if err != nil {
 		return nil, err
 	}
@@ -177,27 +179,9 @@ func openDB(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	at, err := p.GetDBVersion(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	sources := p.ListSources()
-	if newest := sources[len(sources)-1].Version; at > newest {
-		return fmt.Errorf("the file has schema version %d and this program knows %d: run the newer program", at, newest)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+// dsn names a file, and what each connection to it begins with.
+func dsn(path string, pragmas ...string) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
 }
 
 // enter reads or makes the ledger's identity and begins a new epoch.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// issueOne issues a key of a proxy that runs.
+func issueOne(t *testing.T, s served) client.IssuedKey {
+	t.Helper()
+	admin, err := os.ReadFile(filepath.Join(s.state, "admin.key"))
+	require.NoError(t, err)
+	c, err := client.New(client.Config{BaseURL: s.url, AdminKey: strings.TrimSpace(string(admin))})
+	require.NoError(t, err)
+	limit := 5 * money.Dollar
+	key, err := c.Issue(t.Context(), client.IssueRequest{
+		Vendor: "stripe", AllowedEndpoints: []string{"POST /v1/payment_intents"}, ExpiresIn: "1h", AgentRunLabel: "run", TotalUSDCap: &limit,
+	}, "")
+	require.NoError(t, err)
+	return key
+}
+
+func TestLedgerCommands_MakeNoLedgerWhereThereIsNone(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"migrate"}, {"verify"}, {"prune", "--older-than=90d"}, {"backup", filepath.Join(t.TempDir(), "copy")}} {
+		empty := t.TempDir()
+		code, stdout, stderr := runOnce(t, append(args, "--state-dir", empty)...)
+		require.Equal(t, 1, code)
+		require.Empty(t, stdout)
+		requireOneLine(t, stderr, "there is no ledger to "+args[0]+": ")
+		entries, err := os.ReadDir(empty)
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+}
+
+func TestMigrate_SaysTheVersionAndLeavesAProxyAtWorkAlone(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	code, _, stderr := runOnce(t, "migrate", "--state-dir", s.state)
+	require.Equal(t, 1, code)
+	requireOneLine(t, stderr, "another vault proxy holds it")
+	code, stderr = s.stop()
+	require.Zero(t, code, stderr)
+	code, stdout, stderr := runOnce(t, "migrate", "--state-dir", s.state)
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `^the ledger has schema version \d+, the newest that this program knows\n$`, stdout)
+}
+
+func TestPrune_WantsAnAgeThatIsMeant(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	issueOne(t, s)
+	code, _, stderr := runOnce(t, "prune", "--older-than", "90d", "--state-dir", s.state)
+	require.Equal(t, 1, code)
+	requireOneLine(t, stderr, "another vault proxy holds it")
+	code, stderr = s.stop()
+	require.Zero(t, code, stderr)
+
+	for age, want := range map[string]string{
+		"": "--older-than is missing", "90": "write it like 90d or 2160h", "d": "write it like", "-1d": "at least 24h", "0d": "at least 24h",
+		"1h": "at least 24h", "23h59m": "at least 24h", "1.5d": "write it like", "106752d": "at least 24h", "99999999999999999999d": "write it like",
+	} {
+		code, stdout, stderr := runOnce(t, "prune", "--older-than", age, "--state-dir", s.state)
+		require.Equal(t, 1, code, age)
+		requireOneLine(t, stderr, want)
+		require.Empty(t, stdout)
+	}
+	for _, age := range []string{"24h", "1d", "90d", "2160h"} {
+		code, stdout, stderr := runOnce(t, "prune", "--older-than", age, "--state-dir", s.state)
+		require.Zero(t, code, stderr)
+		require.Regexp(t, `^pruned 0 runs that ended before .*Z: 0 calls and 0 audit rows\n$`, stdout, "the run has a key that lives")
+	}
+}
+
+func TestBackup_OfAProxyAtWorkStartsWithItsKeysRevoked(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	key := issueOne(t, s)
+	require.Equal(t, http.StatusServiceUnavailable, postIntent(t, s.url, key.VaultKey), "the key works; nobody is there to be sent to")
+
+	restored := filepath.Join(t.TempDir(), "restored")
+	require.NoError(t, os.Mkdir(restored, 0o700))
+	file := filepath.Join(restored, "ledger.db")
+	code, stdout, stderr := runOnce(t, "backup", file, "--state-dir", s.state)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "wrote "+file)
+	code, _, stderr = runOnce(t, "backup", file, "--state-dir", s.state)
+	require.Equal(t, 1, code)
+	requireOneLine(t, stderr, "is there already")
+	require.Equal(t, http.StatusServiceUnavailable, postIntent(t, s.url, key.VaultKey), "the proxy goes on")
+	code, stderr = s.stop()
+	require.Zero(t, code, stderr)
+
+	code, stdout, stderr = runOnce(t, "verify", "--state-dir", restored)
+	require.Zero(t, code, stderr)
+	require.Equal(t, "every budget equals the sum over its calls\n", stdout)
+	for _, name := range []string{"master.key", "admin.key"} {
+		secret, err := os.ReadFile(filepath.Join(s.state, name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(restored, name), secret, 0o600))
+	}
+	again := startServe(t, restored)
+	require.Equal(t, http.StatusUnauthorized, postIntent(t, again.url, key.VaultKey))
+	code, stderr = again.stop()
+	require.Zero(t, code, stderr)
+}
