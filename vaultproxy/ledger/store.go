@@ -40,6 +40,9 @@ type Store interface {
 	CloseRun(ctx context.Context, tenant, run string) (Revocation, error)
 	// RevokeTenant revokes every live key of a tenant. Its runs stay open. ErrNotFound.
 	RevokeTenant(ctx context.Context, tenant string) (Revocation, error)
+	// CloseAll revokes every key and closes every run, and returns how many runs
+	// were open: what a ledger needs that was restored from an older copy.
+	CloseAll(context.Context) (runs int, err error)
 
 	// Budgets lists the budgets of runs and tenants, those in use last first.
 	Budgets(context.Context, BudgetFilter) ([]Budget, error)

@@ -27,6 +27,25 @@ func ledgerURL(file string) (string, error) {
 	return url, oneLine("ledger's URL", "TOLLGATE_LEDGER_URL", url)
 }
 
+// SharedLedger reports whether the configuration names a database rather than a file.
+func SharedLedger(cfg Config) (bool, error) {
+	url, err := ledgerURL(cfg.LedgerURLFile)
+	return url != "", err
+}
+
+// MigrateLedger brings the schema of the database that the configuration names up
+// to date.
+func MigrateLedger(ctx context.Context, cfg Config) (from, to int64, err error) {
+	url, err := ledgerURL(cfg.LedgerURLFile)
+	if err != nil {
+		return 0, 0, err
+	}
+	if url == "" {
+		return sqlite.Migrate(ctx, LedgerPath(cfg.StateDir))
+	}
+	return postgres.Migrate(ctx, postgres.Config{URL: url})
+}
+
 // OpenLedger opens the ledger that the configuration names, a database that
 // several proxies share or a file. A file has to be there.
 func OpenLedger(ctx context.Context, cfg Config) (ledger.Store, error) {

@@ -27,7 +27,7 @@ func newCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(serveCommand(), healthCommand(), migrateCommand(), verifyCommand(), pruneCommand(), backupCommand())
+	root.AddCommand(serveCommand(), healthCommand(), migrateCommand(), verifyCommand(), pruneCommand(), closeAllCommand(), backupCommand())
 	return root
 }
 

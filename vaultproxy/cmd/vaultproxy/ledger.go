@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -19,18 +20,22 @@ import (
 // must not be closed by a slip of the finger.
 const minAge = 24 * time.Hour
 
-// onLedger is a command that works on the ledger of a state folder. Opening one
-// that is not there would make it, and an empty ledger without its key would
-// stop the next start.
-func onLedger(cmd *cobra.Command, run func(cmd *cobra.Command, path string, args []string) error) *cobra.Command {
-	var stateDir string
-	cmd.Flags().StringVar(&stateDir, "state-dir", ".tollgate", "folder of the ledger")
+// onLedger is a command that works on a ledger, by default the one of a state
+// folder. Opening one that is not there would make it, and an empty ledger
+// without its key would stop the next start.
+func onLedger(cmd *cobra.Command, run func(cmd *cobra.Command, cfg serve.Config, args []string) error) *cobra.Command {
+	var cfg serve.Config
+	cmd.Flags().StringVar(&cfg.StateDir, "state-dir", ".tollgate", "folder of the ledger")
+	cmd.Flags().StringVar(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database (default: $TOLLGATE_LEDGER_URL, else the state folder)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		path := serve.LedgerPath(stateDir)
-		if _, err := os.Stat(path); err != nil {
+		shared, err := serve.SharedLedger(cfg)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(serve.LedgerPath(cfg.StateDir)); err != nil && !shared {
 			return fmt.Errorf("there is no ledger to %s: %w; name its folder by --state-dir", cmd.Name(), err)
 		}
-		return run(cmd, path, args)
+		return run(cmd, cfg, args)
 	}
 	return cmd
 }
@@ -38,8 +43,8 @@ func onLedger(cmd *cobra.Command, run func(cmd *cobra.Command, path string, args
 func migrateCommand() *cobra.Command {
 	return onLedger(&cobra.Command{
 		Use: "migrate", Short: "bring the ledger's schema up to date, as a start does; stop the proxy first", Args: noArguments,
-	}, func(cmd *cobra.Command, path string, _ []string) error {
-		from, to, err := sqlite.Migrate(cmd.Context(), path)
+	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) error {
+		from, to, err := serve.MigrateLedger(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
@@ -54,9 +59,9 @@ func migrateCommand() *cobra.Command {
 
 func verifyCommand() *cobra.Command {
 	return onLedger(&cobra.Command{
-		Use: "verify", Short: "recompute every budget from its calls and compare; changes nothing, a proxy may be at work", Args: noArguments,
-	}, func(cmd *cobra.Command, path string, _ []string) error {
-		lines, err := sqlite.Verify(cmd.Context(), path)
+		Use: "verify", Short: "recompute every budget from its calls and compare; a proxy may be at work", Args: noArguments,
+	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) error {
+		lines, err := verify(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
@@ -71,17 +76,52 @@ func verifyCommand() *cobra.Command {
 	})
 }
 
+// verify does not open a file as a proxy would, which may have it.
+func verify(ctx context.Context, cfg serve.Config) (lines []string, err error) {
+	shared, err := serve.SharedLedger(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if !shared {
+		return sqlite.Verify(ctx, serve.LedgerPath(cfg.StateDir))
+	}
+	store, err := serve.OpenLedger(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	lines, err = store.Verify(ctx)
+	return lines, errors.Join(err, store.Close())
+}
+
+func closeAllCommand() *cobra.Command {
+	return onLedger(&cobra.Command{
+		Use: "close-all", Short: "revoke every key and close every run: after a ledger was restored from an older copy", Args: noArguments,
+	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) (err error) {
+		store, err := serve.OpenLedger(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		closed, err := store.CloseAll(cmd.Context())
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "closed %d runs; no key of this ledger causes anything new\n", closed)
+		return nil
+	})
+}
+
 func pruneCommand() *cobra.Command {
 	var age string
 	cmd := onLedger(&cobra.Command{
-		Use: "prune", Short: "close runs that have long ended and remove their final calls; stop the proxy first", Args: noArguments,
+		Use: "prune", Short: "close runs that have long ended and remove their final calls; where the ledger is a file, stop the proxy first", Args: noArguments,
 		Example: "  vaultproxy prune --older-than 90d",
-	}, func(cmd *cobra.Command, path string, _ []string) (err error) {
+	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) (err error) {
 		older, err := parseAge(age)
 		if err != nil {
 			return err
 		}
-		store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: path})
+		store, err := serve.OpenLedger(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
@@ -133,8 +173,11 @@ func backupCommand() *cobra.Command {
 			}
 			return nil
 		},
-	}, func(cmd *cobra.Command, path string, args []string) error {
-		if err := sqlite.Backup(cmd.Context(), path, args[0]); err != nil {
+	}, func(cmd *cobra.Command, cfg serve.Config, args []string) error {
+		if shared, err := serve.SharedLedger(cfg); err != nil || shared {
+			return errors.Join(err, errors.New("a PostgreSQL ledger is backed up by PostgreSQL's own means; once it is restored, run `vaultproxy close-all`"))
+		}
+		if err := sqlite.Backup(cmd.Context(), serve.LedgerPath(cfg.StateDir), args[0]); err != nil {
 			return err
 		}
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "wrote %s; it is of use only together with master.key of the state folder\n", args[0])

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/postgres/pgtest"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
@@ -30,7 +31,7 @@ func issueOne(t *testing.T, s served) client.IssuedKey {
 
 func TestLedgerCommands_MakeNoLedgerWhereThereIsNone(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"migrate"}, {"verify"}, {"prune", "--older-than=90d"}, {"backup", filepath.Join(t.TempDir(), "copy")}} {
+	for _, args := range [][]string{{"migrate"}, {"verify"}, {"prune", "--older-than=90d"}, {"close-all"}, {"backup", filepath.Join(t.TempDir(), "copy")}} {
 		empty := t.TempDir()
 		code, stdout, stderr := runOnce(t, append(args, "--state-dir", empty)...)
 		require.Equal(t, 1, code)
@@ -112,4 +113,39 @@ func TestBackup_OfAProxyAtWorkStartsWithItsKeysRevoked(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, postIntent(t, again.url, key.VaultKey))
 	code, stderr = again.stop()
 	require.Zero(t, code, stderr)
+}
+
+func TestLedgerCommands_WorkOnADatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	url := filepath.Join(dir, "ledger.url")
+	require.NoError(t, os.WriteFile(url, []byte(pgtest.URL(t)+"\n"), 0o600))
+	said := func(want string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := runOnce(t, append(args, "--ledger-url-file", url, "--state-dir", dir)...)
+		require.Zero(t, code, stderr)
+		require.Contains(t, stdout, want)
+	}
+	said("the ledger has schema version 1 now; it had 0", "migrate")
+	said("the newest that this program knows", "migrate")
+	said("every budget equals the sum over its calls", "verify")
+	said("pruned 0 runs", "prune", "--older-than=90d")
+	said("closed 0 runs", "close-all")
+	code, _, stderr := runOnce(t, "backup", filepath.Join(dir, "copy"), "--ledger-url-file", url)
+	require.Equal(t, 1, code)
+	requireOneLine(t, stderr, "vaultproxy close-all")
+	code, _, stderr = runOnce(t, "verify", "--ledger-url-file", filepath.Join(dir, "gone"))
+	require.Equal(t, 1, code)
+	requireOneLine(t, stderr, "read the ledger's URL")
+}
+
+func TestCloseAll_LeavesNoKeyThatWorks(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	issueOne(t, s)
+	code, stderr := s.stop()
+	require.Zero(t, code, stderr)
+	code, stdout, stderr := runOnce(t, "close-all", "--state-dir", s.state)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "closed 1 runs")
 }

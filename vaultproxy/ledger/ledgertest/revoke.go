@@ -18,6 +18,7 @@ func revokeTests() []test {
 		{"L9_WhatExistsIsAnsweredUnderARevokedKey", revokeAnswers},
 		{"RevocationTellsWhatWasStillOpen", revokeTells},
 		{"RevokingWhatIsNotThereIsNotFound", revokeNothing},
+		{"L15_ClosingAllLeavesNoKeyAndNoRun", closeAll},
 		{"AnUnknownKeyIsDenied", unknownKey},
 	}
 }
@@ -32,6 +33,23 @@ func revokeStops(b *bundle) {
 	_, err = b.store.Find(b.ctx, "after")
 	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 	b.reserve(ask(other, "of another key", dollars(1)))
+}
+
+func closeAll(b *bundle) {
+	one, two := b.ofTenant("acme", "one", 100), b.issue(nil)
+	b.reserve(ask(two, "in flight", dollars(1)))
+	closed, err := b.store.CloseAll(b.ctx)
+	require.NoError(b.t, err)
+	require.Equal(b.t, 2, closed)
+	for _, k := range []ledger.Key{one, two} {
+		require.Equal(b.t, ledger.KeyRevoked, b.denied(ask(k, "after "+k.ID, dollars(1))).Reason)
+	}
+	_, _, err = b.store.Issue(b.ctx, spec())
+	require.ErrorIs(b.t, err, ledger.ErrRunRevoked)
+	b.settle("in flight", dollars(1))
+	closed, err = b.store.CloseAll(b.ctx)
+	require.NoError(b.t, err)
+	require.Zero(b.t, closed)
 }
 
 func revokeBooks(b *bundle) {

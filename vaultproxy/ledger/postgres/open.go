@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 	if err := d.check(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.migrate(ctx); err != nil {
+	if _, _, err := d.migrate(ctx); err != nil {
 		return nil, err
 	}
 	if err := d.enter(ctx); err != nil {
@@ -188,9 +188,28 @@ func (d *database) check(ctx context.Context) error {
 	return nil
 }
 
+// Migrate brings the schema up to date, as Open does, and nothing else.
+func Migrate(ctx context.Context, cfg Config) (from, to int64, err error) {
+	cfg.Timeout = DefaultTimeout
+	d := &database{cfg: cfg}
+	d.bg, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err = errors.Join(err, d.Close()); err != nil {
+			err = fmt.Errorf("migrate ledger: %w", err)
+		}
+	}()
+	if err := d.connect(ctx); err != nil {
+		return 0, 0, err
+	}
+	if err := d.check(ctx); err != nil {
+		return 0, 0, err
+	}
+	return d.migrate(ctx)
+}
+
 // migrate has a connection of its own: what changes a large table may take longer
 // than any call.
-func (d *database) migrate(ctx context.Context) error {
+func (d *database) migrate(ctx context.Context) (from, to int64, err error) {
 	cfg := d.pool.Config().ConnConfig.Copy()
 	delete(cfg.RuntimeParams, "statement_timeout")
 	delete(cfg.RuntimeParams, "idle_in_transaction_session_timeout")
@@ -198,28 +217,28 @@ func (d *database) migrate(ctx context.Context) error {
 	defer func() { _ = db.Close() }()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	locker, err := lock.NewPostgresSessionLocker() // proxies that start together migrate one after the other
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return 0, 0, fmt.Errorf("read migrations: %w", err)
 	}
-	at, err := p.GetDBVersion(ctx)
+	from, err = p.GetDBVersion(ctx)
 	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
+		return 0, 0, fmt.Errorf("read schema version: %w", err)
 	}
 	sources := p.ListSources()
-	if newest := sources[len(sources)-1].Version; at > newest {
-		return fmt.Errorf("the database has schema version %d and this program knows %d: run the newer program", at, newest)
+	if to = sources[len(sources)-1].Version; from > to {
+		return 0, 0, fmt.Errorf("the database has schema version %d and this program knows %d: run the newer program", from, to)
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}
-	return nil
+	return from, to, nil
 }
 
 // enter reads or makes the ledger's identity and takes an epoch.

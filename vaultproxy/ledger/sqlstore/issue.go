@@ -188,6 +188,27 @@ func (s *Store) RevokeTenant(ctx context.Context, tenant string) (ledger.Revocat
 	})
 }
 
+// CloseAll closes every run, one commit each: whoever reserves meanwhile comes
+// before it, or sees it.
+func (s *Store) CloseAll(ctx context.Context) (closed int, err error) {
+	rows, err := s.query(ctx, `SELECT tenant, label FROM runs WHERE closed_at IS NULL ORDER BY run_no`)
+	if err != nil {
+		return 0, err
+	}
+	type run struct{ tenant, label string }
+	open, err := all(rows, func(row Row) (r run, err error) { err = row.Scan(&r.tenant, &r.label); return r, err })
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	for _, r := range open {
+		if _, err := s.CloseRun(ctx, r.tenant, r.label); err != nil {
+			return closed, err
+		}
+		closed++
+	}
+	return closed, nil
+}
+
 func (b *Batch) selectKeys(condition string, args ...any) ([]*Key, error) {
 	rows, err := b.tx.Query(`SELECT `+KeyColumns+FromKeys+condition, args...)
 	if err != nil {
