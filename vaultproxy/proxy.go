@@ -24,6 +24,9 @@ const (
 	// DefaultContentionWait is longer than most calls to a vendor take, and short
 	// beside the timeouts of those who call the proxy.
 	DefaultContentionWait = 2 * time.Second
+	// DefaultStoreTimeout is far longer than a commit takes, and short enough for
+	// whoever waits for an answer.
+	DefaultStoreTimeout = 5 * time.Second
 )
 
 // Upstream is a vendor profile and where that vendor is.
@@ -48,6 +51,10 @@ type Config struct {
 	// in its way, before it is told cap_contended. It keeps its place among
 	// MaxInFlight meanwhile. Zero: DefaultContentionWait; negative: not at all.
 	ContentionWait time.Duration
+	// StoreTimeout is how long the ledger may take for one step of a call, before
+	// the call is told ledger_unavailable; reports may take five times as long.
+	// Zero: DefaultStoreTimeout.
+	StoreTimeout time.Duration
 }
 
 // Proxy is a running vault proxy, apart from its listeners.
@@ -82,8 +89,8 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Store == nil || len(cfg.Upstreams) == 0 || cfg.Logger == nil {
 		return nil, errors.New("vault proxy: a store, a vendor and a logger are needed")
 	}
-	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 {
-		return nil, errors.New("vault proxy: the upstream deadline and the number of calls at once must not be negative")
+	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 || cfg.StoreTimeout < 0 {
+		return nil, errors.New("vault proxy: the deadlines and the number of calls at once must not be negative")
 	}
 	if len(cfg.AdminKey) < minAdminKey {
 		return nil, fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
@@ -93,7 +100,6 @@ func New(cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		store:     cfg.Store,
 		upstreams: map[string]*upstream{},
 		adminHash: sha256.Sum256([]byte(cfg.AdminKey)),
 		tokens:    newTokens(cfg.MasterKey, cfg.Store.LedgerID()),
@@ -104,6 +110,10 @@ func New(cfg Config) (*Proxy, error) {
 		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
 		strangers: newBouncer(),
 		draining:  make(chan struct{}),
+	}
+	p.store = &boundedStore{
+		Store: cfg.Store, timeout: orDefault(cfg.StoreTimeout, DefaultStoreTimeout), work: &p.work, log: cfg.Logger, late: p.notSent,
+		room: make(chan struct{}, cap(p.slots)+spareWrites),
 	}
 	if p.metrics, err = newMetrics(cfg.Store, p.leads.Load); err != nil {
 		return nil, err

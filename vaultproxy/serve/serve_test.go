@@ -224,14 +224,18 @@ func TestBind_SetsEverythingFromFlags(t *testing.T) {
 	serve.Bind(flags, &cfg)
 	require.Equal(t, serve.Config{
 		StateDir: ".tollgate", DataAddr: serve.DefaultAddr, StripeURL: "https://api.stripe.com", UpstreamTimeout: 30 * time.Second,
+		ContentionWait: 2 * time.Second,
 	}, cfg)
 	require.NoError(t, flags.Parse([]string{
 		"--state-dir=s", "--data-addr=d:1", "--control-addr=c:2", "--admin-key-file=a", "--stripe-secret-file=k",
-		"--stripe-url=http://x", "--upstream-timeout=5s",
+		"--stripe-url=http://x", "--upstream-timeout=5s", "--contention-wait=7s",
 	}))
 	require.Equal(t, serve.Config{
 		StateDir: "s", DataAddr: "d:1", ControlAddr: "c:2", AdminKeyFile: "a", StripeSecretFile: "k", StripeURL: "http://x",
-		UpstreamTimeout: 5 * time.Second,
+		UpstreamTimeout: 5 * time.Second, ContentionWait: 7 * time.Second,
 	}, cfg)
+	require.NoError(t, flags.Parse([]string{"--contention-wait=0s"}))
+	require.Negative(t, cfg.ContentionWait, "none, and not the default")
+	require.Error(t, flags.Parse([]string{"--contention-wait=-1s"}))
 	require.Nil(t, flags.Lookup("stripe-secret"), "a secret is no flag: other users of a machine can read those")
 }
