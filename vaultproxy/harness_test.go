@@ -63,17 +63,18 @@ type testBundle struct {
 }
 
 type setupOptions struct {
-	script      func(vendorsim.FaultPoint) vendorsim.Fault
-	store       func(ledger.Store) ledger.Store      // around the ledger
-	upstream    func(http.Handler) http.Handler      // around the stand-in
-	vendor      func(vendors.Vendor) vendors.Vendor  // around the profile
-	transport   http.RoundTripper                    // in place of the proxy's own
-	handler     func(*vaultproxy.Proxy) http.Handler // nil: both planes on one listener
-	gate        *gate                                // before the stand-in
-	timeout     time.Duration
-	maxInFlight int
-	wait        time.Duration // for calls in flight that stand in the way; zero: not at all
-	url         string        // another upstream than the stand-in
+	script       func(vendorsim.FaultPoint) vendorsim.Fault
+	store        func(ledger.Store) ledger.Store      // around the ledger
+	upstream     func(http.Handler) http.Handler      // around the stand-in
+	vendor       func(vendors.Vendor) vendors.Vendor  // around the profile
+	transport    http.RoundTripper                    // in place of the proxy's own
+	handler      func(*vaultproxy.Proxy) http.Handler // nil: both planes on one listener
+	gate         *gate                                // before the stand-in
+	timeout      time.Duration
+	maxInFlight  int
+	storeTimeout time.Duration
+	wait         time.Duration // for calls in flight that stand in the way; zero: not at all
+	url          string        // another upstream than the stand-in
 }
 
 // testClock is wall time plus what a test adds to it. The ledger and the
@@ -258,7 +259,7 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 		Logger:          slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams:       []vaultproxy.Upstream{{Vendor: vendor, URL: target, Client: b.opt.transport}},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
-		ContentionWait: cmp.Or(b.opt.wait, -1),
+		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: b.opt.storeTimeout,
 	})
 	require.NoError(b.t, err)
 	return p
@@ -369,7 +370,9 @@ func (b *testBundle) try(token, path, idempotencyKey, body string, header ...str
 }
 
 func (b *testBundle) do(method, url, body string, header ...string) (httpAnswer, error) {
-	return roundTrip(b.t.Context(), b.front.Client(), method, url, body, header...)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 45*time.Second) // no caller waits for ever
+	defer cancel()
+	return roundTrip(ctx, b.front.Client(), method, url, body, header...)
 }
 
 func roundTrip(ctx context.Context, caller *http.Client, method, url, body string, header ...string) (httpAnswer, error) {

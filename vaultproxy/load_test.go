@@ -87,6 +87,7 @@ func TestNew_RefusesAConfigurationThatIsNone(t *testing.T) {
 		"a URL without a scheme":       func(c *vaultproxy.Config) { c.Upstreams[0].URL = "api.stripe.com" },
 		"a URL with a secret":          func(c *vaultproxy.Config) { c.Upstreams[0].URL = "https://sk:x@api.stripe.com" },
 		"a negative deadline":          func(c *vaultproxy.Config) { c.UpstreamTimeout = -time.Second },
+		"a negative store deadline":    func(c *vaultproxy.Config) { c.StoreTimeout = -time.Second },
 		"a negative number of calls":   func(c *vaultproxy.Config) { c.MaxInFlight = -1 },
 	} {
 		cfg := good()

@@ -25,6 +25,9 @@ const (
 	// DefaultContentionWait is longer than most calls to a vendor take, and short
 	// beside the timeouts of those who call the proxy.
 	DefaultContentionWait = 2 * time.Second
+	// DefaultStoreTimeout is far longer than a commit takes, and short enough for
+	// whoever waits for an answer.
+	DefaultStoreTimeout = 5 * time.Second
 )
 
 // Upstream is a vendor profile and where that vendor is.
@@ -49,6 +52,10 @@ type Config struct {
 	// in its way, before it is told cap_contended. It keeps its place among
 	// MaxInFlight meanwhile. Zero: DefaultContentionWait; negative: not at all.
 	ContentionWait time.Duration
+	// StoreTimeout is how long the ledger may take for one step of a call, before
+	// the call is told ledger_unavailable; reports may take five times as long.
+	// Zero: DefaultStoreTimeout.
+	StoreTimeout time.Duration
 }
 
 // Proxy is a running vault proxy, apart from its listeners.
@@ -85,8 +92,8 @@ func (cfg Config) Check() error {
 	if len(cfg.Upstreams) == 0 || cfg.Logger == nil {
 		return errors.New("vault proxy: a vendor and a logger are needed")
 	}
-	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 {
-		return errors.New("vault proxy: the upstream deadline and the number of calls at once must not be negative")
+	if cfg.UpstreamTimeout < 0 || cfg.MaxInFlight < 0 || cfg.StoreTimeout < 0 {
+		return errors.New("vault proxy: the deadlines and the number of calls at once must not be negative")
 	}
 	if len(cfg.AdminKey) < minAdminKey {
 		return fmt.Errorf("vault proxy: the admin key must have at least %d characters", minAdminKey)
@@ -128,7 +135,6 @@ func New(cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{
-		store:     cfg.Store,
 		upstreams: map[string]*upstream{},
 		adminHash: sha256.Sum256([]byte(cfg.AdminKey)),
 		tokens:    newTokens(cfg.MasterKey, cfg.Store.LedgerID()),
@@ -139,6 +145,10 @@ func New(cfg Config) (*Proxy, error) {
 		slots:     make(chan struct{}, orDefault(cfg.MaxInFlight, DefaultMaxInFlight)),
 		strangers: newBouncer(),
 		draining:  make(chan struct{}),
+	}
+	p.store = &boundedStore{
+		Store: cfg.Store, timeout: orDefault(cfg.StoreTimeout, DefaultStoreTimeout), work: &p.work, log: cfg.Logger, late: p.notSent,
+		room: make(chan struct{}, cap(p.slots)+spareWrites),
 	}
 	if p.metrics, err = newMetrics(cfg.Store, p.leads.Load); err != nil {
 		return nil, err

@@ -64,6 +64,16 @@ func (p *Proxy) resolution(seen ledger.Call, j judgement, answer reply, audit le
 	return r
 }
 
+// notSent gives back what was held by a reservation that came too late: its
+// caller was told that nothing was sent, and nothing is.
+func (p *Proxy) notSent(got ledger.Reserved) {
+	p.log.Warn("a reservation came too late and is given back", "call_id", got.Call.ID, "run", got.Call.Run)
+	p.settleLater(ledger.Resolution{
+		Seq: got.Call.Seq, Seen: &got.Call, Outcome: ledger.OutcomeRefused, Reason: "not_sent", NextCheck: firstCheck,
+		Audit: ledger.AuditRow{By: ledger.ByCaller},
+	})
+}
+
 // settleLater stores a verdict in the background, as often as it takes.
 func (p *Proxy) settleLater(r ledger.Resolution) {
 	p.work.Go(func() {

@@ -293,5 +293,8 @@ func TestBind_SetsEverythingFromFlags(t *testing.T) {
 		UpstreamTimeout: 5 * time.Second, ContentionWait: time.Second, MasterKeyFile: "m", LedgerURLFile: "l",
 	}, cfg)
 	require.Nil(t, flags.Lookup("ledger-url"), "it may hold a password")
+	require.NoError(t, flags.Parse([]string{"--contention-wait=0s"}))
+	require.Negative(t, cfg.ContentionWait, "none, and not the default")
+	require.Error(t, flags.Parse([]string{"--contention-wait=-1s"}))
 	require.Nil(t, flags.Lookup("stripe-secret"), "a secret is no flag: other users of a machine can read those")
 }

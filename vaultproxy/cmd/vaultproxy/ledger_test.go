@@ -43,6 +43,33 @@ func TestLedgerCommands_MakeNoLedgerWhereThereIsNone(t *testing.T) {
 	}
 }
 
+func TestServe_SaysInOneLineThatItsLedgerIsDamaged(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	issueOne(t, s)
+	code, stderr := s.stop()
+	require.Zero(t, code, stderr)
+	path := filepath.Join(s.state, "ledger.db")
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	const page = 4096
+	for i := page; i < len(whole); i++ { // all but the first page
+		whole[i] ^= 0xA5
+	}
+	require.NoError(t, os.WriteFile(path, whole, 0o600))
+	secret := filepath.Join(t.TempDir(), "stripe.key")
+	require.NoError(t, os.WriteFile(secret, []byte("sk_test_1"), 0o600))
+	for _, args := range [][]string{
+		{"serve", "--stripe-secret-file", secret, "--data-addr", "127.0.0.1:0"}, {"verify"}, {"migrate"}, {"prune", "--older-than=90d"},
+		{"backup", filepath.Join(t.TempDir(), "copy")},
+	} {
+		code, stdout, stderr := runOnce(t, append(args, "--state-dir", s.state)...)
+		require.Equal(t, 1, code, "%s: %s", args[0], stdout)
+		requireOneLine(t, stderr, path)
+		require.Contains(t, stderr, "malformed")
+	}
+}
+
 func TestMigrate_SaysTheVersionAndLeavesAProxyAtWorkAlone(t *testing.T) {
 	t.Parallel()
 	s := startServe(t, filepath.Join(t.TempDir(), "state"))

@@ -372,16 +372,16 @@ func (b *Batch) touch(c *Call) {
 	}
 }
 
-// setBooking makes a call book its object, or no longer do so.
-func (b *Batch) setBooking(c *Call, books bool) {
+// unbook has a call book no object any more.
+func (b *Batch) unbook(c *Call) {
 	if c.Books {
 		b.byObject[Object{c.Vendor, c.Object}] = nil
 	}
-	c.Books = books
+	c.Books = false
 }
 
 func (b *Batch) bookObject(c *Call, object string) {
-	b.setBooking(c, false)
+	b.unbook(c)
 	c.Object, c.Books = object, true
 	b.byObject[Object{c.Vendor, object}] = c
 }

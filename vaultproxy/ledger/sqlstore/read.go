@@ -18,7 +18,7 @@ type querier interface {
 }
 
 func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := s.backend.DB().QueryContext(ctx, query, args...) //nolint:sqlclosecheck,rowserrcheck // all does both
+	rows, err := s.backend.DB().QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -195,7 +195,7 @@ func readTenantCaps(ctx context.Context, q querier, tenant string) ([]TenantCap,
 	if tenant == "" {
 		return nil, nil
 	}
-	rows, err := q.QueryContext(ctx, `SELECT span, cap FROM tenant_caps WHERE tenant = $1 ORDER BY span`, tenant) //nolint:sqlclosecheck,rowserrcheck // all does both
+	rows, err := q.QueryContext(ctx, `SELECT span, cap FROM tenant_caps WHERE tenant = $1 ORDER BY span`, tenant)
 	if err != nil {
 		return nil, err
 	}

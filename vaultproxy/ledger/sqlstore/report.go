@@ -20,7 +20,7 @@ func (s *Store) RunReports(ctx context.Context, run string) ([]ledger.RunReport,
 		var w where
 		w.and(run != "", "label = ", run)
 		rows, err := q.QueryContext(ctx, `SELECT run_no, tenant, label, CASE WHEN closed_at IS NULL THEN 0 ELSE 1 END FROM runs`+
-			w.String()+` ORDER BY run_no DESC`+w.limit(maxReports), w.args...) //nolint:sqlclosecheck,rowserrcheck // all does both
+			w.String()+` ORDER BY run_no DESC`+w.limit(maxReports), w.args...)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func fillReport(ctx context.Context, q querier, no int64, r *ledger.RunReport) (
 func fillVendors(ctx context.Context, q querier, no int64, r *ledger.RunReport) error {
 	rows, err := q.QueryContext(ctx, `SELECT vendor, count(*), CAST(sum(amount) AS BIGINT),
 		CAST(coalesce(sum(CASE WHEN state = 'dispatched' OR state = 'committed' OR state = 'unknown' THEN hold END), 0) AS BIGINT)
-		FROM calls WHERE run_no = $1 GROUP BY vendor`, no) //nolint:sqlclosecheck,rowserrcheck // all does both
+		FROM calls WHERE run_no = $1 GROUP BY vendor`, no)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func fillVendors(ctx context.Context, q querier, no int64, r *ledger.RunReport) 
 // fillPruned adds what is no longer there call by call.
 func fillPruned(ctx context.Context, q querier, no int64, r *ledger.RunReport) error {
 	rows, err := q.QueryContext(ctx, `SELECT vendor, CAST(sum(settled_calls) AS BIGINT), CAST(sum(released_calls) AS BIGINT),
-		CAST(sum(declined_calls) AS BIGINT), CAST(sum(settled) AS BIGINT) FROM daily_totals WHERE run_no = $1 GROUP BY vendor`, no) //nolint:sqlclosecheck,rowserrcheck // all does both
+		CAST(sum(declined_calls) AS BIGINT), CAST(sum(settled) AS BIGINT) FROM daily_totals WHERE run_no = $1 GROUP BY vendor`, no)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func fillPruned(ctx context.Context, q querier, no int64, r *ledger.RunReport) e
 func fillDenials(ctx context.Context, q querier, r *ledger.RunReport) error {
 	rows, err := q.QueryContext(ctx, `SELECT verdict, code, count(*) FROM audit
 		WHERE run = $1 AND tenant = $2 AND (verdict = $3 OR verdict = $4) GROUP BY verdict, code`,
-		r.Run, r.Tenant, ledger.VerdictDenied, ledger.VerdictReplayed) //nolint:sqlclosecheck,rowserrcheck // all does both
+		r.Run, r.Tenant, ledger.VerdictDenied, ledger.VerdictReplayed)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Store) Verify(ctx context.Context) ([]string, error) {
 		if err := sumCalls(ctx, q, want); err != nil {
 			return err
 		}
-		rows, err := q.QueryContext(ctx, `SELECT `+BudgetColumns+FromBudgets+`ORDER BY b.budget_no`) //nolint:sqlclosecheck,rowserrcheck // all does both
+		rows, err := q.QueryContext(ctx, `SELECT `+BudgetColumns+FromBudgets+`ORDER BY b.budget_no`)
 		if err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func sumCalls(ctx context.Context, q querier, want map[BudgetID]sums) error {
 			FROM daily_totals d JOIN runs r ON r.run_no = d.run_no GROUP BY r.tenant, d.run_no, d.issue_id, d.day_no`,
 	}
 	for _, part := range parts {
-		rows, err := q.QueryContext(ctx, part) //nolint:sqlclosecheck,rowserrcheck // all does both
+		rows, err := q.QueryContext(ctx, part)
 		if err != nil {
 			return err
 		}

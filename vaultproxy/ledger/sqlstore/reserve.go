@@ -267,7 +267,7 @@ func denial(reason ledger.DenialReason, row *Budget, price money.USD) *ledger.De
 
 // retire ends the call whose hold has passed on; its answer stays for replay.
 func (b *Batch) retire(from *Call, to string) {
-	b.setBooking(from, false)
+	b.unbook(from)
 	from.State, from.Reason = ledger.Released, "taken_over"
 	from.FinalAt, from.Request, from.NextCheckAt, from.ClaimedUntil = b.now, nil, time.Time{}, time.Time{}
 	b.touch(from)
@@ -284,7 +284,7 @@ func (b *Batch) dispatch(old *Call, r ledger.Reservation, k *Key, opNo int64, am
 			CreatedAt: b.now,
 		}}
 	}
-	b.setBooking(c, false)
+	b.unbook(c)
 	c.State, c.Reason, c.KeyNo, c.KeyID = ledger.Dispatched, "", k.No, k.ID
 	c.OpNo, c.Operation, c.Method, c.Path = opNo, r.Operation, r.Method, r.Path
 	c.Item, c.WorkflowID, c.Target, c.Object = r.Item, r.WorkflowID, r.Target, ""

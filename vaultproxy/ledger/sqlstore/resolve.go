@@ -157,7 +157,7 @@ func (b *Batch) resolve(c *Call, r ledger.Resolution) (bool, error) {
 		}
 	}
 	from, hold := c.State, c.Hold
-	b.setBooking(c, false)
+	b.unbook(c)
 	answered := next.Answered && r.Answered
 	c.Call = next
 	if books {
