@@ -29,7 +29,7 @@ func (b *bundle) prune(age time.Duration) ledger.Pruned {
 }
 
 func pruneKeeps(b *bundle) {
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 100))
+	b.setCap(tenantCap(ledger.SpanTotal, 100))
 	k := b.ofTenant("acme", "run", 50)
 	b.callIn(k, "settled", ledger.Settled, dollars(7))
 	b.callIn(k, "released", ledger.Released, dollars(5))
@@ -50,10 +50,10 @@ func pruneKeeps(b *bundle) {
 	require.Equal(b.t, before[0].Counts, after[0].Counts)
 	require.Equal(b.t, before[0].Vendors, after[0].Vendors)
 	require.True(b.t, after[0].Closed)
-	require.Equal(b.t, dollars(7), b.setCap(tenantCap("acme", ledger.SpanTotal, 90)).Settled)
+	require.Equal(b.t, dollars(7), b.setCap(tenantCap(ledger.SpanTotal, 90)).Settled)
 	b.sound()
 	require.Equal(b.t, ledger.Pruned{}, b.prune(time.Hour), "there is nothing left to prune")
-	b.setCap(tenantCap("acme", ledger.SpanDay, 90)) // opened after the calls are gone
+	b.setCap(tenantCap(ledger.SpanDay, 90)) // opened after the calls are gone
 	b.sound()
 }
 

@@ -41,12 +41,13 @@ func (b *bundle) setCap(change ledger.CapChange) ledger.Budget {
 	return out
 }
 
-func tenantCap(tenant, span string, dollar int64) ledger.CapChange {
-	return ledger.CapChange{Scope: ledger.ScopeTenant, Tenant: tenant, Span: span, Cap: dollars(dollar)}
+// tenantCap is a cap of the tenant acme.
+func tenantCap(span string, dollar int64) ledger.CapChange {
+	return ledger.CapChange{Scope: ledger.ScopeTenant, Tenant: "acme", Span: span, Cap: dollars(dollar)}
 }
 
 func tenantBounds(b *bundle) {
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 15))
+	b.setCap(tenantCap(ledger.SpanTotal, 15))
 	one, two := b.ofTenant("acme", "one", 100), b.ofTenant("acme", "two", 100)
 	other := b.ofTenant("umbrella", "one", 100)
 	b.reserve(ask(one, "a", dollars(8)))
@@ -64,7 +65,7 @@ func tenantBounds(b *bundle) {
 
 func tenantDay(b *bundle) {
 	b.clock.Set(midnight().Add(-1))
-	b.setCap(tenantCap("acme", ledger.SpanDay, 10))
+	b.setCap(tenantCap(ledger.SpanDay, 10))
 	k := b.ofTenant("acme", "run", 100)
 	b.callIn(k, "monday", ledger.Settled, dollars(10))
 	require.Equal(b.t, "tenant/day", b.denied(ask(k, "late", dollars(1))).Kind)
@@ -74,17 +75,17 @@ func tenantDay(b *bundle) {
 }
 
 func tenantLowered(b *bundle) {
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 20))
+	b.setCap(tenantCap(ledger.SpanTotal, 20))
 	k := b.ofTenant("acme", "run", 100)
 	b.callIn(k, "settled", ledger.Settled, dollars(8))
 	b.reserve(ask(k, "in flight", dollars(7)))
-	out := b.setCap(tenantCap("acme", ledger.SpanTotal, 10))
+	out := b.setCap(tenantCap(ledger.SpanTotal, 10))
 	require.Equal(b.t, dollars(8), out.Settled)
 	require.Zero(b.t, out.Remaining())
 	require.Equal(b.t, ledger.CapContended, b.denied(ask(k, "more", dollars(1))).Reason, "what is in flight may still come back")
 	b.settle("in flight", dollars(7))
 	require.Equal(b.t, ledger.CapExhausted, b.denied(ask(k, "more", dollars(1))).Reason)
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 16))
+	b.setCap(tenantCap(ledger.SpanTotal, 16))
 	b.reserve(ask(k, "more", dollars(1)))
 }
 
@@ -95,8 +96,8 @@ func tenantLate(b *bundle) {
 	}
 	b.callIn(b.ofTenant("umbrella", "run", 100), "theirs", ledger.Settled, dollars(50))
 	want := counters{settled: dollars(1), inFlight: dollars(2), committed: dollars(3), unknown: dollars(4)}
-	require.Equal(b.t, want, countersOf(b.setCap(tenantCap("acme", ledger.SpanTotal, 12))))
-	require.Equal(b.t, want, countersOf(b.setCap(tenantCap("acme", ledger.SpanDay, 12))))
+	require.Equal(b.t, want, countersOf(b.setCap(tenantCap(ledger.SpanTotal, 12))))
+	require.Equal(b.t, want, countersOf(b.setCap(tenantCap(ledger.SpanDay, 12))))
 	b.holds(k, "tenant/total", want)
 	b.holds(k, "tenant/day", want)
 	require.Equal(b.t, ledger.CapContended, b.denied(ask(k, "more", dollars(3))).Reason)
@@ -155,8 +156,8 @@ func capOfNothing(b *bundle) {
 
 func capAudited(b *bundle) {
 	b.ofTenant("acme", "run", 100)
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 15))
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 25))
+	b.setCap(tenantCap(ledger.SpanTotal, 15))
+	b.setCap(tenantCap(ledger.SpanTotal, 25))
 	rows, err := b.store.Audit(b.ctx, ledger.AuditFilter{Verdict: ledger.VerdictCapSet})
 	require.NoError(b.t, err)
 	require.Len(b.t, rows, 2)
@@ -166,7 +167,7 @@ func capAudited(b *bundle) {
 }
 
 func budgetsListed(b *bundle) {
-	b.setCap(tenantCap("acme", ledger.SpanTotal, 15))
+	b.setCap(tenantCap(ledger.SpanTotal, 15))
 	k := b.ofTenant("acme", "one", 100)
 	b.ofTenant("umbrella", "two", 100)
 	b.callIn(k, "c", ledger.Settled, dollars(4))

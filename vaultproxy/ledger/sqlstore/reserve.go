@@ -47,9 +47,7 @@ func (s *Store) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reser
 			return out, decision
 		}
 		if patience == nil {
-			timer := time.NewTimer(r.Wait)
-			defer timer.Stop()
-			patience = timer.C
+			patience = time.After(r.Wait)
 		}
 		select {
 		case <-t.turn:
