@@ -12,6 +12,7 @@ import (
 
 // crashPoint is a moment at which a proxy is killed.
 type crashPoint struct {
+	atStore bool        // right before or after a commit that matters
 	death   death       // the step of the ledger, if it is one
 	posts   []treatment // of the last item, if the vendor is where it happens
 	lookUp  treatment   // of the last item
@@ -24,27 +25,27 @@ type crashPoint struct {
 func crashPoints() map[string]crashPoint {
 	return map[string]crashPoint{
 		"before a call is reserved":                   {death: beforeReserve, dies: posting},
-		"after it is reserved and before it is sent":  {death: afterReserve, dies: posting},
+		"after it is reserved and before it is sent":  {atStore: true, death: afterReserve, dies: posting},
 		"when it has arrived":                         {posts: []treatment{killedUnexecuted}, dies: posting},
 		"when it has arrived and is executed late":    {posts: []treatment{killedBeforeItIsExecuted}, dies: posting, charged: true},
 		"when it is executed and not answered":        {posts: []treatment{killedExecuted}, dies: posting, charged: true},
 		"when it is half answered":                    {posts: []treatment{killedHalfAnswered}, dies: posting, charged: true},
-		"when it is answered and not settled":         {death: beforeSettle, dies: posting, charged: true},
-		"when it is settled and its caller not told":  {death: afterSettle, dies: posting, charged: true},
+		"when it is answered and not settled":         {atStore: true, death: beforeSettle, dies: posting, charged: true},
+		"when it is settled and its caller not told":  {atStore: true, death: afterSettle, dies: posting, charged: true},
 		"while a caller who asks again is looked up":  {posts: []treatment{requestLost}, lookUp: killedUnexecuted, dies: postingTwice},
 		"when a call that is sent again has arrived":  {posts: []treatment{requestLost, killedUnexecuted}, dies: postingTwice},
 		"when a call that is sent again is executed":  {posts: []treatment{requestLost, killedExecuted}, dies: postingTwice, charged: true},
 		"when a call that was sent again is answered": {posts: []treatment{requestLost}, death: beforeProof, dies: postingTwice, charged: true},
-		"when a call that was sent again is settled":  {posts: []treatment{requestLost}, death: afterProof, dies: postingTwice, charged: true},
+		"when a call that was sent again is settled":  {atStore: true, posts: []treatment{requestLost}, death: afterProof, dies: postingTwice, charged: true},
 		"while the reconciler looks up":               {posts: []treatment{answerLost}, lookUp: killedUnexecuted, dies: reconciling, charged: true},
 		"before the reconciler books what it found":   {posts: []treatment{answerLost}, death: beforeProof, dies: reconciling, charged: true},
-		"after the reconciler booked what it found":   {posts: []treatment{answerLost}, death: afterProof, dies: reconciling, charged: true},
+		"after the reconciler booked what it found":   {atStore: true, posts: []treatment{answerLost}, death: afterProof, dies: reconciling, charged: true},
 		"before a key is issued":                      {death: beforeIssue, dies: issuing, again: issueAgain(1)},
-		"after a key is issued and before it is told": {death: afterIssue, dies: issuing, again: issueAgain(2)},
+		"after a key is issued and before it is told": {atStore: true, death: afterIssue, dies: issuing, again: issueAgain(2)},
 		"before a key is revoked":                     {death: beforeRevoke, dies: revoking, again: revokeAgain("live"), revoked: true},
-		"after a key is revoked":                      {death: afterRevoke, dies: revoking, again: revokeAgain("revoked"), revoked: true},
+		"after a key is revoked":                      {atStore: true, death: afterRevoke, dies: revoking, again: revokeAgain("revoked"), revoked: true},
 		"before a run is closed":                      {death: beforeClose, dies: closing, again: closeAgain("live"), revoked: true},
-		"after a run is closed":                       {death: afterClose, dies: closing, again: closeAgain("revoked"), revoked: true},
+		"after a run is closed":                       {atStore: true, death: afterClose, dies: closing, again: closeAgain("revoked"), revoked: true},
 	}
 }
 

@@ -21,7 +21,7 @@ func TestLinearizability_AStoreThatChecksAndThenActsIsFoundOut(t *testing.T) {
 			t.Parallel()
 			shared := &gap{over: t.Context(), keys: map[string]*looks{}}
 			s := open(t, func(below ledger.Store) ledger.Store { return &checkThenAct{below, shared} })
-			for seed := range uint64(linearRounds) {
+			for seed := range uint64(s.rounds) {
 				// No more than the openings: there, nothing but a cap can be broken.
 				switch verdict := playRound(t, s, seed, openings).check(); verdict {
 				case porcupine.Illegal:

@@ -27,6 +27,7 @@ type stand struct {
 	store    ledger.Store // the ledger, by the first replica's way
 	sim      *vendorsim.Sim
 	http     *http.Client
+	rounds   int // that are played on it
 }
 
 // replica is one proxy: its base URL, both planes on it, and a client of it.
@@ -73,7 +74,7 @@ func newStand(t *testing.T, wrap around, stores ...ledger.Store) *stand {
 	sim, err := vendorsim.New(vendorsim.Config{Seed: 1, Latency: 2 * time.Millisecond})
 	require.NoError(t, err)
 	vendor := serveQuietly(sim.Handler())
-	s := &stand{store: stores[0], sim: sim, http: &http.Client{
+	s := &stand{store: stores[0], sim: sim, rounds: linearRounds / len(stores), http: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: linearClients}, Timeout: time.Minute,
 	}}
 	var closers []func()

@@ -32,7 +32,7 @@ func TestLinearizability_ConcurrentCallsAnswerAsIfMadeOneAfterTheOther(t *testin
 			t.Parallel()
 			s := open(t, nil)
 			events := map[event]int{}
-			for seed := range uint64(linearRounds) {
+			for seed := range uint64(s.rounds) {
 				r := playRound(t, s, seed, linearOps)
 				if verdict := r.check(); verdict != porcupine.Ok {
 					require.FailNow(t, "the history is not linearizable",
