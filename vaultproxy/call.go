@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -167,8 +168,8 @@ func (p *Proxy) denied(c *call, d *denial) reply {
 // fails, the log line is what remains: the caller was refused, nothing was sent.
 func (p *Proxy) record(c *call, status int) {
 	row := ledger.AuditRow{
-		Verdict: c.verdict, Code: c.reason, By: ledger.ByCaller, CallID: c.callID, Item: c.item, WorkflowID: c.workflowID,
-		Method: c.method, Path: c.quote.Template, IdempotencyKey: c.idempotencyKey, Status: status,
+		Verdict: c.verdict, Code: c.reason, By: ledger.ByCaller, CallID: c.callID, Item: legible(c.item), WorkflowID: legible(c.workflowID),
+		Method: c.method, Path: c.quote.Template, IdempotencyKey: legible(c.idempotencyKey), Status: status,
 		Price: c.quote.Price, Object: c.object, Duration: time.Since(c.started),
 	}
 	if row.Path == "" {
@@ -182,6 +183,20 @@ func (p *Proxy) record(c *call, status int) {
 	if err := p.store.Record(ctx, row); err != nil {
 		p.log.Error("audit row lost", "error", err, "verdict", row.Verdict, "code", row.Code, "run", row.Run)
 	}
+}
+
+// legible is what the audit log keeps of what a caller sent and was refused for:
+// a row that a database does not take would be lost, and hold others up.
+func legible(text string) string {
+	if len(text) > maxNote {
+		text = text[:maxNote]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 const recordTimeout = 5 * time.Second

@@ -37,6 +37,7 @@ func RunRestarts(t *testing.T, place Place) {
 		"L15_OrphansAreMadeUnknownOnce":                   restartTwice,
 		"L15_AnOrphanThatTookAHoldOverKeepsItsObject":     restartTaker,
 		"L15_AReopenedCallInFlightIsAnOrphanToo":          restartReopened,
+		"L15_AnOrphanOfADayBeforeTheTenantsCapIsTaken":    restartLateDay,
 		"L3_EveryReservationIsThereAfterwards":            restartDurable,
 		"L9_RevocationsSurvive":                           restartRevoked,
 		"L16_IssueIdentitiesAndTheLedgersNameSurvive":     restartIdentity,
@@ -73,6 +74,16 @@ func restartOrphans(b *reborn) {
 	require.Equal(b.t, ledger.ByRestart, rows[0].By)
 	require.Equal(b.t, dollars(5), rows[0].Price)
 	require.Equal(b.t, k.ID, rows[0].KeyID)
+}
+
+func restartLateDay(b *reborn) {
+	k := b.ofTenant("acme", "run", 100)
+	b.reserve(ask(k, "yesterday", dollars(5)))
+	b.clock.Set(midnight())
+	b.setCap(tenantCap(ledger.SpanDay, 5))
+	b.restart()
+	require.Equal(b.t, ledger.Unknown, b.recall("yesterday").State)
+	b.sound()
 }
 
 func restartLeavesRest(b *reborn) {

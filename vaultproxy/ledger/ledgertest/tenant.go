@@ -13,6 +13,7 @@ func tenantTests() []test {
 		{"L1_ATenantsDailyBudgetStartsAnewAtMidnightUTC", tenantDay},
 		{"L1_ACapThatIsLoweredStopsWhatComesAndKeepsWhatIs", tenantLowered},
 		{"L2_ATenantsBudgetCountsTheCallsThatWereThereBeforeIt", tenantLate},
+		{"L2_ATenantsFirstDailyCapTakesInWhatIsOpenOfEarlierDays", tenantLateDay},
 		{"L9_RevokingATenantStopsAllItsKeysAndNobodyElses", tenantRevoked},
 		{"L16_OnlySetCapMovesTheCapOfARun", runCapSet},
 		{"L16_ARaisedRunCapDoesNotPartARunFromItsKeys", runCapReissued},
@@ -103,6 +104,28 @@ func tenantLate(b *bundle) {
 	require.Equal(b.t, ledger.CapContended, b.denied(ask(k, "more", dollars(3))).Reason)
 	b.settle(string(ledger.Dispatched), dollars(1))
 	b.reserve(ask(k, "more", dollars(3)))
+}
+
+// A call of yesterday is booked on yesterday's budget, which nobody has opened if
+// the tenant got its first daily cap only today.
+func tenantLateDay(b *bundle) {
+	k := b.ofTenant("acme", "run", 100)
+	b.callIn(k, "settled", ledger.Settled, dollars(1))
+	b.callIn(k, "to settle", ledger.Dispatched, dollars(2))
+	b.callIn(k, "to doubt", ledger.Dispatched, dollars(3))
+	b.callIn(k, "to capture", ledger.Dispatched, dollars(4))
+	b.commit("to capture", "obj_1")
+	b.clock.Set(midnight())
+	b.setCap(tenantCap(ledger.SpanDay, 5))
+	b.settle("to settle", dollars(2))
+	b.outcome("to doubt", ledger.OutcomeUnknown)
+	b.sound()
+	b.reserve(b.capture(k, "capture", "to capture", "obj_1", dollars(4)))
+	b.settle("capture", dollars(4))
+	b.settle("to doubt", dollars(3))
+	b.sound()
+	b.holds(k, "tenant/day", counters{settled: dollars(4)})
+	require.Equal(b.t, "tenant/day", b.denied(ask(k, "more", dollars(2))).Kind)
 }
 
 func tenantRevoked(b *bundle) {

@@ -104,9 +104,9 @@ func (d *database) adoptOrphans(ctx context.Context) error {
 		d.currentEpoch(), now.UnixMicro()); err != nil {
 		return err
 	}
-	for {
+	for last := int64(0); ; { // one that cannot be moved is passed over
 		rows, err := d.pool.Query(ctx, `SELECT c.seq FROM calls c JOIN owners o ON o.epoch = c.epoch
-			WHERE c.state = 'dispatched' AND o.ended_at IS NOT NULL ORDER BY c.run_no, c.seq LIMIT $1`, orphansAtOnce)
+			WHERE c.state = 'dispatched' AND o.ended_at IS NOT NULL AND c.seq > $2 ORDER BY c.seq LIMIT $1`, orphansAtOnce, last)
 		if err != nil {
 			return err
 		}
@@ -117,6 +117,7 @@ func (d *database) adoptOrphans(ctx context.Context) error {
 		if err := d.store.Orphan(ctx, seqs); err != nil {
 			return err
 		}
+		last = seqs[len(seqs)-1]
 	}
 }
 

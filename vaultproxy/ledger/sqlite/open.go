@@ -89,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (_ *Store, err error) {
 		_ = d.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}
-	if err := s.Write(ctx, func(b *sqlstore.Batch) error { return b.Orphans(orphans) }); err != nil {
+	if err := s.Orphan(ctx, orphans); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", cfg.Path, err)
 	}

@@ -262,7 +262,8 @@ var _ sqlstore.Tx = (*writer)(nil)
 
 // orphans are calls that former processes left in flight.
 func (d *database) orphans(ctx context.Context) (seqs []int64, err error) {
-	rows, err := d.writer.conn.QueryContext(ctx, `SELECT seq FROM calls WHERE state = 'dispatched' AND epoch <> $1`, d.epoch)
+	rows, err := d.writer.conn.QueryContext(ctx, `SELECT seq FROM calls INDEXED BY calls_open
+		WHERE (state = 'dispatched' OR state = 'unknown') AND state = 'dispatched' AND epoch <> $1`, d.epoch)
 	if err != nil {
 		return nil, err
 	}

@@ -220,9 +220,11 @@ func (b *Batch) lockBudgets(k *Key, day string) (rows []*Budget, _ error) {
 		return nil, err
 	}
 	for _, c := range caps {
-		if err := add(BudgetID{ledger.ScopeTenant, k.Tenant, c.window(day)}, c.Cap); err != nil {
+		row, err := b.tenantBudget(k.Tenant, c, day)
+		if err != nil {
 			return nil, err
 		}
+		rows = append(rows, row)
 	}
 	// The run's budget was made when its first key was issued; its cap is not this key's to say.
 	if err := add(runBudget(k.RunNo), -1); err != nil {
@@ -409,9 +411,7 @@ func (b *Batch) take(row *Budget, s ledger.State, amount money.USD) {
 	if c := row.bucket(s); c != nil {
 		*c -= amount
 		row.dirty = true
-	}
-	if s == ledger.Dispatched {
-		b.freed[row.id()] = struct{}{}
+		b.freed[row.id()] = struct{}{} // there may be room now, or none for ever
 	}
 }
 

@@ -111,8 +111,44 @@ func (b *Batch) setTenantCap(change ledger.CapChange) (*Budget, money.USD, error
 	if err != nil {
 		return nil, 0, err
 	}
+	return row, 0, row.fill(used)
+}
+
+// tenantBudget is a tenant's budget of a day, or its total. That of an earlier day
+// may not have been opened yet: the cap was set after its calls, which are booked
+// on it from now on.
+func (b *Batch) tenantBudget(tenant string, c TenantCap, day string) (*Budget, error) {
+	id := BudgetID{ledger.ScopeTenant, tenant, c.window(day)}
+	if id.Window == ledger.WindowTotal || day == b.day || b.budgets[id] != nil || b.kept[id] != nil {
+		return b.budget(id, c.Cap)
+	}
+	row, err := b.readBudget(id)
+	if err == nil {
+		b.adoptBudget(row)
+	}
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return row, err
+	}
+	if err := b.Flush(); err != nil { // the sums are taken from the tables
+		return nil, err
+	}
+	used, err := b.spent(tenant, id.Window)
+	if err != nil {
+		return nil, err
+	}
+	if row, err = b.budget(id, c.Cap); err != nil {
+		return nil, err
+	}
+	return row, row.fill(used)
+}
+
+// fill opens a budget with what is used already. That stays, whatever the cap.
+func (row *Budget) fill(used ledger.Budget) error {
 	row.Settled, row.InFlight, row.Committed, row.Unknown = used.Settled, used.InFlight, used.Committed, used.Unknown
-	return row, 0, nil
+	sum, err := row.used()
+	row.Allowed, row.dirty = max(row.Cap, sum), true
+	row.Lowered = max(0, row.Allowed-row.Cap-row.Overrun)
+	return err
 }
 
 // spent sums up the calls of a tenant, those that were pruned included.
@@ -167,7 +203,7 @@ func (s *Store) Budgets(ctx context.Context, f ledger.BudgetFilter) ([]ledger.Bu
 	w.and(f.Name != "", "coalesce(r.label, b.owner) = ", f.Name)
 	w.and(f.Tenant != "", "coalesce(r.tenant, b.owner) = ", f.Tenant)
 	rows, err := s.query(ctx, `SELECT `+BudgetColumns+`, coalesce(r.label, b.owner), coalesce(r.tenant, '')`+FromBudgets+`
-		LEFT JOIN runs r ON b.scope = 'run' AND CAST(r.run_no AS TEXT) = b.owner`+w.String()+` ORDER BY b.budget_no DESC`+
+		LEFT JOIN runs r ON r.run_no = CASE WHEN b.scope = 'run' THEN CAST(b.owner AS BIGINT) END`+w.String()+` ORDER BY b.budget_no DESC`+
 		w.limit(f.Limit), w.args...)
 	if err != nil {
 		return nil, err

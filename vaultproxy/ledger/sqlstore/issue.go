@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
@@ -178,13 +177,14 @@ func (s *Store) CloseRun(ctx context.Context, tenant, run string) (ledger.Revoca
 	})
 }
 
-// RevokeTenant revokes every key of a tenant that is not yet.
+// RevokeTenant revokes every live key of a tenant.
 func (s *Store) RevokeTenant(ctx context.Context, tenant string) (ledger.Revocation, error) {
 	return s.revoke(ctx, Needs{Tenants: []string{tenant}}, func(b *Batch) ([]*Key, error) {
 		if err := b.tx.QueryRow(`SELECT tenant FROM tenants WHERE tenant = $1`+b.tx.ForUpdate(), tenant).Scan(&tenant); err != nil {
 			return nil, notFound(err)
 		}
-		return b.selectKeys(`WHERE r.tenant = $1 AND k.revoked_at IS NULL ORDER BY k.run_no, k.key_no`, tenant)
+		return b.selectKeys(`WHERE r.tenant = $1 AND k.revoked_at IS NULL AND k.expires_at > $2 ORDER BY k.run_no, k.key_no`,
+			tenant, b.now.UnixMicro())
 	})
 }
 
@@ -252,8 +252,11 @@ func (b *Batch) revokeOne(k *Key, out *ledger.Revocation) error {
 	if _, err := b.budget(runBudget(k.RunNo), -1); err != nil {
 		return err
 	}
-	for _, id := range BudgetsOf(k, b.now.Format(time.DateOnly)) {
+	for _, id := range BudgetsOf(k, b.day) {
 		b.freed[id] = struct{}{} // who waits for room must learn of it
+	}
+	for _, window := range []string{b.day, ledger.WindowTotal} {
+		b.freed[BudgetID{ledger.ScopeTenant, k.Tenant, window}] = struct{}{}
 	}
 	out.KeyIDs = append(out.KeyIDs, k.ID)
 	if k.RevokedAt.IsZero() {
@@ -272,8 +275,8 @@ func (b *Batch) revokeOne(k *Key, out *ledger.Revocation) error {
 
 // countOpen counts what the key still has open, with what this very commit did.
 func (b *Batch) countOpen(k *Key, out *ledger.Revocation) error {
-	rows, err := b.tx.Query(`SELECT c.seq, c.state, c.hold FROM calls c WHERE c.run_no = $1 AND c.key_no = $2
-		AND (c.state = 'dispatched' OR c.state = 'unknown')`, k.RunNo, k.No)
+	rows, err := b.tx.Query(`SELECT c.seq, c.state, c.hold FROM calls c WHERE c.key_no = $1
+		AND (c.state = 'dispatched' OR c.state = 'unknown')`, k.No)
 	if err != nil {
 		return err
 	}

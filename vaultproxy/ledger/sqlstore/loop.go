@@ -94,12 +94,19 @@ func (s *Store) commit(batch []*request) {
 		}
 	default:
 		// One operation spoilt the batch: alone, it spoils only itself.
+		var down error
 		for i, o := range live {
-			if err := s.transact(ops[i:i+1:i+1], true); err != nil {
-				o.done <- unavailable(err)
-				continue
+			err := down
+			if err == nil {
+				err = s.transact(ops[i:i+1:i+1], true)
 			}
-			o.done <- nil
+			if errors.Is(err, ErrDown) {
+				down = err // there is no point in having each of the others find out
+			}
+			if err != nil {
+				err = unavailable(err)
+			}
+			o.done <- err
 		}
 	}
 }

@@ -97,15 +97,26 @@ func (s *Store) selectCalls(ctx context.Context, rest string, args ...any) ([]le
 // Calls lists calls in order of their reservation, without their sealed parts.
 func (s *Store) Calls(ctx context.Context, f ledger.CallFilter) ([]ledger.Call, error) {
 	var w where
-	w.and(f.Run != "", "r.label = ", f.Run)
+	if f.Run != "" {
+		w.and(true, "c.run_no IN (SELECT run_no FROM runs WHERE label = ", f.Run)
+		w.terms[len(w.terms)-1] += ")"
+	}
 	w.and(f.Tenant != "", "r.tenant = ", f.Tenant)
+	// A sign before the number keeps SQLite from going through the table in its
+	// order where an index leads to the few rows that are wanted.
+	order := ` ORDER BY c.seq`
 	if f.State == ledger.Unknown || f.State == ledger.Committed {
-		w.terms = append(w.terms, "c.next_check_at > 0") // those are few, and have an index
+		w.terms = append(w.terms, "c.next_check_at > 0")
+		order = ` ORDER BY +c.seq`
 	}
 	w.and(f.State != "", "c.state = ", string(f.State))
 	w.and(f.IdempotencyKey != "", "c.idempotency_key = ", f.IdempotencyKey)
+	if f.IdempotencyKey != "" && f.Run != "" {
+		w.terms = append(w.terms, "c.vendor IN (SELECT vendor FROM operations)")
+		order = ` ORDER BY +c.seq`
+	}
 	w.and(f.After > 0, "c.seq > ", f.After)
-	return s.selectCalls(ctx, w.String()+` ORDER BY c.seq`+w.limit(f.Limit), w.args...)
+	return s.selectCalls(ctx, w.String()+order+w.limit(f.Limit), w.args...)
 }
 
 // Key reads a key.
@@ -295,7 +306,8 @@ func (s *Store) Backlog(ctx context.Context) (ledger.Backlog, error) {
 		if oldest.Valid {
 			out.OldestDue = max(0, now.Sub(FromMicro(oldest.Int64)))
 		}
-		return q.QueryRowContext(ctx, `SELECT count(*) FROM calls WHERE state = 'dispatched'`).Scan(&out.Counts.InFlight)
+		return q.QueryRowContext(ctx, `SELECT count(*) FROM calls
+			WHERE (state = 'dispatched' OR state = 'unknown') AND state = 'dispatched'`).Scan(&out.Counts.InFlight)
 	})
 	return out, err
 }

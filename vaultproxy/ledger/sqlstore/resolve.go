@@ -143,6 +143,14 @@ func (b *Batch) resolve(c *Call, r ledger.Resolution) (bool, error) {
 	if !moves {
 		return false, nil
 	}
+	k, err := b.key(c.KeyID)
+	if err != nil {
+		return false, err
+	}
+	rows, err := b.budgetsOf(k, c.Day) // before anything moves: one that is opened late sums up the calls as they stand
+	if err != nil {
+		return false, err
+	}
 	if next.State.Final() {
 		next.FinalAt, next.Request = b.now, nil
 	}
@@ -172,7 +180,7 @@ func (b *Batch) resolve(c *Call, r ledger.Resolution) (bool, error) {
 		c.newAnswer = true
 		b.answers = append(b.answers, c)
 	}
-	if err := b.rebook(c, from, hold, amount); err != nil {
+	if err := b.rebook(rows, c.State, from, hold, amount); err != nil {
 		return false, err
 	}
 	row := r.Audit
@@ -267,24 +275,17 @@ func weigh(n *ledger.Call, c ledger.Call, r ledger.Resolution) (money.USD, error
 }
 
 // rebook moves the amount from the counter of one state to that of another.
-func (b *Batch) rebook(c *Call, from ledger.State, hold, amount money.USD) error {
-	k, err := b.key(c.KeyID)
-	if err != nil {
-		return err
-	}
-	rows, err := b.budgetsOf(k, c.Day)
-	if err != nil {
-		return err
-	}
+func (b *Batch) rebook(rows []*Budget, to, from ledger.State, hold, amount money.USD) error {
 	over := max(0, amount-hold)
 	for _, row := range rows {
 		b.take(row, from, hold)
-		if err := row.put(c.State, amount); err != nil {
+		if err := row.put(to, amount); err != nil {
 			return err
 		}
 		if over == 0 {
 			continue
 		}
+		var err error
 		if row.Overrun, err = money.Add(row.Overrun, over); err != nil {
 			return err
 		}
@@ -341,9 +342,9 @@ func (b *Batch) doubt(c *Call, reason string) error {
 	return err
 }
 
-// Orphans turns into unknown what processes had in flight that are gone; their
+// orphans turns into unknown what processes had in flight that are gone; their
 // calls may be at the vendor.
-func (b *Batch) Orphans(seqs []int64) error {
+func (b *Batch) orphans(seqs []int64) error {
 	for _, seq := range seqs {
 		c, err := b.lockedCall(seq)
 		if err != nil {

@@ -105,7 +105,22 @@ func (s *Store) Write(ctx context.Context, run func(*Batch) error) error {
 
 // Orphan turns into unknown what processes had in flight that are gone.
 func (s *Store) Orphan(ctx context.Context, seqs []int64) error {
-	return s.write(ctx, Needs{Locks: seqs}, func(b *Batch) error { return b.Orphans(seqs) })
+	if len(seqs) == 0 {
+		return nil
+	}
+	adopt := func(seqs []int64) error {
+		return s.write(ctx, Needs{Locks: seqs}, func(b *Batch) error { return b.orphans(seqs) })
+	}
+	err := adopt(seqs)
+	if err == nil || len(seqs) == 1 || errors.Is(err, ErrDown) {
+		return err
+	}
+	for _, seq := range seqs {
+		if err := adopt([]int64{seq}); errors.Is(err, ErrDown) {
+			return err
+		} // one that cannot be moved keeps its hold, and does not keep the others from being proved
+	}
+	return nil
 }
 
 // Tx is the batch's transaction. Whatever is written by it goes past what the
