@@ -111,7 +111,8 @@ func (b *Batch) setTenantCap(change ledger.CapChange) (*Budget, money.USD, error
 	if err != nil {
 		return nil, 0, err
 	}
-	return row, 0, row.fill(used)
+	err = row.fill(used)
+	return row, 0, err
 }
 
 // tenantBudget is a tenant's budget of a day, or its total. That of an earlier day
@@ -139,7 +140,8 @@ func (b *Batch) tenantBudget(tenant string, c TenantCap, day string) (*Budget, e
 	if row, err = b.budget(id, c.Cap); err != nil {
 		return nil, err
 	}
-	return row, row.fill(used)
+	err = row.fill(used)
+	return row, err
 }
 
 // fill opens a budget with what is used already. That stays, whatever the cap.
