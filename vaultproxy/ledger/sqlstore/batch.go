@@ -82,9 +82,6 @@ func (b *Batch) Run(ops []*Op, alone bool) error {
 	return nil
 }
 
-// Now is the batch's time.
-func (b *Batch) Now() time.Time { return b.now }
-
 // Flush writes what has changed since the last one.
 func (b *Batch) Flush() error {
 	if err := b.tx.Write(b.changes()); err != nil {

@@ -8,7 +8,7 @@
 // disk goes into the next one, and nobody is answered before the commit that
 // holds their operation is durable:
 //
-//	callers -> Loop -> Backend.Transact: begin, Batch of operations, Changes, commit -> callers
+//	callers -> inbox -> Backend.Transact: begin, Batch of operations, Changes, commit -> callers
 //
 // A Batch reads each row once, decides in memory, and leaves the Changes to
 // write. So a hot budget costs one lock and one update a commit, not one a call.

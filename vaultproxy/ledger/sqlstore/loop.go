@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,9 +115,7 @@ func (s *Store) commit(batch []*request) {
 // next one: nobody was told, so nothing is sent for it, but its rows may be
 // there and must not count as in flight for ever.
 func (s *Store) transact(ops []*Op, alone bool) error {
-	s.mu.Lock()
-	suspects := s.suspects
-	s.mu.Unlock()
+	suspects := s.takeSuspects()
 	if len(suspects) > 0 {
 		settle := &Op{Needs: needsOf(suspects), Run: func(b *Batch) error { return b.settleSuspects(suspects) }}
 		ops = append([]*Op{settle}, ops...)
@@ -130,15 +127,26 @@ func (s *Store) transact(ops []*Op, alone bool) error {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		s.commits.Add(1)
-		s.suspects = s.suspects[len(suspects):]
 		last.committed()
-	case errors.Is(err, ErrCommit):
-		s.suspects = append(slices.Clip(s.suspects), last.reserved...)
+		return nil
+	}
+	s.suspects = append(s.suspects, suspects...) // nothing is known of them yet
+	if errors.Is(err, ErrCommit) {
+		s.suspects = append(s.suspects, last.reserved...)
 	}
 	return err
+}
+
+// takeSuspects hands the suspects to one transaction; another that runs beside it
+// has none to look at.
+func (s *Store) takeSuspects() []suspect {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.suspects
+	s.suspects = nil
+	return taken
 }
 
 // ErrDown marks a database that cannot be worked with at all: there is no point
