@@ -33,9 +33,12 @@ import (
 	"syscall"
 
 	"go.temporal.io/sdk/contrib/envconfig"
+
+	"github.com/tollgate/tollgate/vaultproxy/gogc"
 )
 
 func main() {
+	gogc.Relax()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Once the first signal came, the second one has its default effect again.
 	context.AfterFunc(ctx, stop)

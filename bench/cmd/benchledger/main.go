@@ -19,9 +19,11 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/tollgate/tollgate/bench"
+	"github.com/tollgate/tollgate/vaultproxy/gogc"
 )
 
 func main() {
+	gogc.Relax() // as the programs that keep a ledger do
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()

@@ -48,8 +48,12 @@ func (k *known) learn(ctx context.Context, conn *sql.Conn) error {
 	})
 }
 
-func eachRow(ctx context.Context, conn *sql.Conn, query string, do func(*sql.Rows) error) error {
-	rows, err := conn.QueryContext(ctx, query)
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func eachRow(ctx context.Context, on queryer, query string, do func(*sql.Rows) error) error {
+	rows, err := on.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}

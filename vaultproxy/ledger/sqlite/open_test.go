@@ -100,6 +100,7 @@ func TestVerify_L2_FindsWhatDoesNotAddUp(t *testing.T) {
 		"a call is gone":              {`DELETE FROM calls WHERE state = 'unknown'`, "unknown is 5.00, its calls say 0.00"},
 		"a call was moved":            {`UPDATE calls SET state = 'released' WHERE state = 'committed'`, "committed is 6.00, its calls say 0.00"},
 		"an amount was changed":       {`UPDATE calls SET amount = amount - 1 WHERE state = 'settled'`, "settled is 3.00, its calls say 2.999999"},
+		"a call's operation is gone":  {`DELETE FROM operations`, "names a row of operations that does not exist"},
 		"a cap was lifted by stealth": {`UPDATE budgets SET allowed = allowed + 1`, "100.000001 allowed of a cap of 100.00"},
 	}
 	for name, c := range cases {

@@ -24,7 +24,33 @@ func Verify(ctx context.Context, path string) (lines []string, err error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	lines, err = store.Verify(ctx)
+	if err == nil {
+		lines, err = strays(ctx, db, lines)
+	}
 	return lines, errors.Join(err, store.Close())
+}
+
+// Verify recomputes every budget from its calls, and looks for rows that name
+// others which do not exist. It returns a line for each difference.
+func (s *Store) Verify(ctx context.Context) ([]string, error) {
+	lines, err := s.Store.Verify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return strays(ctx, s.db.read, lines)
+}
+
+// strays appends a line for each row that names one which does not exist.
+func strays(ctx context.Context, db *sql.DB, lines []string) ([]string, error) {
+	err := eachRow(ctx, db, `PRAGMA foreign_key_check`, func(rows *sql.Rows) error {
+		var table, parent string
+		var row sql.NullInt64
+		var key int64
+		err := rows.Scan(&table, &row, &parent, &key)
+		lines = append(lines, fmt.Sprintf("row %d of %s names a row of %s that does not exist", row.Int64, table, parent))
+		return err
+	})
+	return lines, err
 }
 
 // openReadOnly opens a ledger that exists, of this program's schema.

@@ -1,0 +1,23 @@
+package gogc
+
+import (
+	"os"
+	"runtime/debug"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRelax(t *testing.T) {
+	before := debug.SetGCPercent(77)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+
+	t.Setenv("GOGC", "77")
+	Relax()
+	assert.Equal(t, 77, debug.SetGCPercent(77), "what the environment says stands")
+
+	require.NoError(t, os.Unsetenv("GOGC")) // t.Setenv puts it back
+	Relax()
+	assert.Equal(t, Percent, debug.SetGCPercent(77))
+}
