@@ -31,10 +31,12 @@ type Config struct {
 // Activities are the activities of a billing run. A nil *Activities serves
 // workflows as a source of method references.
 type Activities struct {
-	stripe  stripe.Backend
-	control *client.Client
-	lists   *customerlist.Reader
-	log     *slog.Logger
+	stripe    stripe.Backend
+	dataURL   string
+	transport http.RoundTripper
+	control   *client.Client
+	lists     *customerlist.Reader
+	log       *slog.Logger
 }
 
 // New checks the configuration; it does not call the proxy.
@@ -54,11 +56,14 @@ func New(cfg Config) (*Activities, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	dataURL := strings.TrimRight(cfg.DataURL, "/")
 	return &Activities{
-		stripe:  stripeBackend(strings.TrimRight(cfg.DataURL, "/")+"/stripe", transport),
-		control: cfg.Control,
-		lists:   customerlist.NewReader(),
-		log:     log,
+		stripe:    stripeBackend(dataURL+"/stripe", transport),
+		dataURL:   dataURL,
+		transport: transport,
+		control:   cfg.Control,
+		lists:     customerlist.NewReader(),
+		log:       log,
 	}, nil
 }
 

@@ -49,9 +49,8 @@ func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"vendor": "stripe", "allowed_endpoints": []any{"POST /v1/payment_intents"}, "expires_in": "2h0m0s",
 		"agent_run_label": "temporal/default/billing-pro-2026-11", "agent_name": "billing", "phase": "charge",
-		"total_usd_cap": "500.00", "run_usd_cap": "500.00", "per_call_usd_cap": "40.00",
-		"inputs_digest": "0a1b",
-	}, sent.body, "and no daily cap: midnight must not double the budget")
+		"run_usd_cap": "500.00", "per_call_usd_cap": "40.00", "inputs_digest": "0a1b",
+	}, sent.body, "no daily cap, since midnight must not double the budget, and none of the key's own, which nobody could raise")
 }
 
 func TestControlPlane_ErrorsSayWhetherToTryAgain(t *testing.T) {
