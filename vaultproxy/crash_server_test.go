@@ -37,13 +37,13 @@ func killConnections(t *testing.T, s *pgtest.Server) {
 // One server serves all of them, since it takes longer to make one than to
 // restart it.
 //
-//nolint:tparallel // one after the other: each knocks the server over
+//nolint:tparallel,paralleltest // one after the other: each knocks the server over
 func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	for what, strike := range blows() {
 		for _, step := range []death{beforeReserve, afterReserve, beforeSettle, afterSettle, beforeProof, afterProof} {
-			t.Run(what+" "+string(step), func(t *testing.T) { //nolint:paralleltest // see above
+			t.Run(what+" "+string(step), func(t *testing.T) {
 				c := newCrash(t, struckBackend(t, server, step, strike))
 				p := crashPoint{charged: true}
 				c.liveOn()
