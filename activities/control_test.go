@@ -27,7 +27,11 @@ func issueInput() activities.IssueInput {
 func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.answer = func(w http.ResponseWriter, _ *http.Request) {
+	b.answer = func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			answerJSON(w, http.StatusOK, map[string]any{"runs": []any{}})
+			return
+		}
 		answerJSON(w, http.StatusCreated, map[string]any{"vault_key": secretKey, "key_id": "key_1", "expires_at": "2026-11-23T17:00:00Z"})
 	}
 	in := issueInput()
@@ -42,7 +46,9 @@ func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	require.Equal(t, activities.IssuedKey{
 		VaultKey: secretKey, KeyID: "key_1", ExpiresAt: time.Date(2026, 11, 23, 17, 0, 0, 0, time.UTC),
 	}, key)
-	sent := b.requireOne(t)
+	require.Len(t, b.requests, 2)
+	require.Equal(t, "/vault/reports/runs?agent_run_label=temporal%2Fdefault%2Fbilling-pro-2026-11", b.requests[0].path)
+	sent := b.requests[1]
 	require.Equal(t, "/vault/keys", sent.path)
 	require.Equal(t, "temporal/default/billing-pro-2026-11/charge", sent.header.Get("Idempotency-Key"))
 	require.Equal(t, "Bearer "+adminKey, sent.header.Get("Authorization"))

@@ -45,6 +45,8 @@ const (
 	TypeRunRevoked          = "RunRevoked"
 	TypeRunClosed           = "RunClosed"
 	TypeNotFound            = "NotFound"
+	TypeAboveTenantBudget   = "AboveTenantBudget" // of a raise: the run's tenant may not spend that much
+	TypeTooManyApprovals    = "TooManyApprovals"  // the items that need one are too scattered
 	TypeInvalidCustomerList = "InvalidCustomerList"
 	TypeCustomerListChanged = "CustomerListChanged"
 

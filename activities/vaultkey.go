@@ -20,6 +20,7 @@ type IssueInput struct {
 	RootWorkflowID string    `json:"root_workflow_id"`
 	RunLabel       string    `json:"run_label"`
 	Phase          string    `json:"phase"` // tells apart the keys of one run
+	Tenant         string    `json:"tenant,omitempty"`
 	BudgetUSD      money.USD `json:"budget_usd"`
 	// PerChargeCapUSD bounds each single call; zero: no such bound.
 	PerChargeCapUSD money.USD     `json:"per_charge_cap_usd,omitempty"`
@@ -42,6 +43,9 @@ type IssuedKey struct {
 // IssueVaultKey issues the key of a run's phase. A retry gets the same key: its
 // identity is the root workflow and the phase, never the attempt.
 func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKey, error) {
+	if err := a.checkTenant(ctx, in); err != nil {
+		return IssuedKey{}, err
+	}
 	// The run's budget alone, and for all its days: a run that crosses midnight UTC
 	// would have a daily cap a second time. Every further key of the run draws on the
 	// same money, and a person who raises the run's cap raises it for all of them.
@@ -51,6 +55,7 @@ func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKe
 		ExpiresIn:        in.TTL.String(),
 		AgentRunLabel:    in.RunLabel,
 		Phase:            in.Phase,
+		Tenant:           in.Tenant,
 		RunUSDCap:        &in.BudgetUSD,
 		AgentName:        agentName,
 		InputsDigest:     in.ListSHA256,
@@ -65,6 +70,23 @@ func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKe
 		return IssuedKey{}, issueError(err, in.Renew)
 	}
 	return IssuedKey(key), nil
+}
+
+// checkTenant keeps a run from being finished under another tenant: the ledger
+// would take it for another run, and charge everybody once more.
+func (a *Activities) checkTenant(ctx context.Context, in IssueInput) error {
+	report, err := a.control.RunReport(ctx, in.RunLabel)
+	var refused *client.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == "run_not_found":
+		return nil
+	case errors.As(err, &refused) && refused.Code == "run_ambiguous":
+	case err != nil:
+		return controlError(err)
+	case report.Tenant == in.Tenant:
+		return nil
+	}
+	return rule{errorType: TypePolicyConflict, text: "this run was begun under another tenant; go on under the same one"}.applicationError("", 0)
 }
 
 // issueError says what can be done about a run whose last key was revoked: that

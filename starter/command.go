@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tollgate/tollgate/workflows"
 )
 
 // run executes one command line and returns the process's exit code.
@@ -28,7 +30,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return usage(fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath()))
 	})
 	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand(),
-		p.scheduleCommand())
+		p.scheduleCommand(), p.decideCommand(workflows.Approve), p.decideCommand(workflows.Reject), p.pauseCommand(), p.resumeCommand(),
+		p.raiseBudgetCommand())
 
 	code, line := exitCode(root.ExecuteContext(ctx))
 	if line != "" {

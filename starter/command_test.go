@@ -112,6 +112,22 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: "schedule create --plan pro --generate 3", want: "how much may the run spend? give --budget-usd, such as --budget-usd 500"},
 		"a pause of no schedule": {
 			args: "schedule pause", want: "which plan? give --plan, such as --plan pro"},
+		"an approval of something": {
+			args: good + " --approve some", want: `--approve is "some": it takes 'all'; --approve-above-usd takes an amount`},
+		"two kinds of approval": {
+			args: good + " --approve all --approve-above-usd 5", want: "give --approve all or --approve-above-usd, not both"},
+		"an approval that is decided by chance": {
+			args: good + " --approve all --on-approval-timeout maybe", want: "what happens at the end of the time for approvals must be approve or reject"},
+		"an approval by nobody": {
+			args: "approve billing-pro-2026-11", want: "who decides, and why? give --by and --reason: the run's history keeps both"},
+		"an approval of no items": {
+			args: "approve billing-pro-2026-11 --by Ada --reason ok --items 3-1", want: "--items has \"3-1\": give item numbers and ranges such as 3,7-9; 'starter status' shows what waits"},
+		"an approval of an item twice": {
+			args: "reject billing-pro-2026-11 --by Ada --reason ok --items 3,2-4", want: "--items names item 2 twice or more"},
+		"a raise to nothing": {
+			args: "raise-budget billing-pro-2026-11 --by Ada --reason ok", want: "how much may the run spend? give --budget-usd, such as --budget-usd 500"},
+		"a pause for no reason": {
+			args: "pause --plan pro --period 2026-11 --by Ada", want: "who decides, and why? give --by and --reason: the run's history keeps both"},
 		"a control URL that is not one": {
 			args: "keys --control-url proxy:8788 --admin-key-file ADMINKEY", want: "the vault proxy's control URL must look like http://127.0.0.1:8787"},
 	} {

@@ -39,6 +39,7 @@ func exceptions(progress workflows.Progress) string {
 		{progress.NotAttempted, "not attempted"},
 		{progress.Unknown, "unknown"},
 		{progress.Failed, "failed"},
+		{progress.Rejected, "rejected"},
 	} {
 		if part.count > 0 {
 			parts = append(parts, fmt.Sprintf("%s %s", count(part.count), part.name))

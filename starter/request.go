@@ -37,17 +37,21 @@ type request struct {
 	duplicates    bool
 	again         bool
 	retryDeclined bool
+	tenant        string
+	approval      approvalFlags
 	flags         *pflag.FlagSet
 }
 
 func (r *request) bind(set *pflag.FlagSet) {
-	r.flags = set
 	r.target.bind(set)
 	r.bindTerms(set)
+	set.BoolVar(&r.again, "continue", false, "finish a run that ended: same list, same budget; who was charged is not charged again")
+	set.BoolVar(&r.retryDeclined, "retry-declined", false, "with --continue: ask once more for what the vendor had declined")
 }
 
 // bindTerms binds everything but what is billed.
 func (r *request) bindTerms(set *pflag.FlagSet) {
+	r.flags = set
 	set.StringVar(&r.customers, "customers", "", "file of customers, CSV or JSON lines; the worker must be able to read it too")
 	set.IntVar(&r.generate, "generate", 0, "make up this many customers instead, for demonstrations")
 	set.Int64Var(&r.seed, "seed", 1, "seed of the made-up customers; the same seed makes the same list")
@@ -64,8 +68,8 @@ func (r *request) bindTerms(set *pflag.FlagSet) {
 	set.DurationVar(&r.outageLimit, "outage-limit", 4*time.Hour, "wait for a vault proxy that does not answer, before the run stops")
 	set.DurationVar(&r.batchTimeout, "batch-timeout", 24*time.Hour, "wait for one batch to return, before the run stops without it")
 	set.IntVar(&r.keyRenewals, "key-renewals", 12, "how often a vault key that expired is issued anew")
-	set.BoolVar(&r.again, "continue", false, "finish a run that ended: same list, same budget; who was charged is not charged again")
-	set.BoolVar(&r.retryDeclined, "retry-declined", false, "with --continue: ask once more for what the vendor had declined")
+	set.StringVar(&r.tenant, "tenant", "", "whose budget the run draws on as well; see 'PUT /vault/budgets/tenant/…'")
+	r.approval.bind(set)
 	set.BoolVar(&r.duplicates, "allow-duplicates", false, "accept a customer on more than one line; each line is charged")
 }
 
@@ -103,6 +107,7 @@ func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 		KeyRenewals:        &r.keyRenewals,
 		Continue:           r.again,
 		RetryDeclined:      r.retryDeclined,
+		Tenant:             r.tenant,
 	}
 	if r.perActivity > 1 && !r.flags.Changed("batch-size") {
 		in.BatchSize = 0 // the default of such a run
@@ -112,6 +117,9 @@ func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 	}
 	var err error
 	if in.BudgetUSD, err = amount("--budget-usd", r.budget); err != nil {
+		return in, err
+	}
+	if in.Approval, err = r.approval.input(); err != nil {
 		return in, err
 	}
 	if r.perChargeCap != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -139,6 +140,12 @@ func (p *program) writeStatus(found status) error {
 		t.AppendRow(table.Row{"done", fmt.Sprintf("%s of %s customers, %d%%", count(progress.Done()), count(progress.Customers), percent(*progress))})
 		t.AppendRow(table.Row{"charged", charged})
 		t.AppendRow(table.Row{"in flight", count(progress.InFlight)})
+		if progress.Paused != "" {
+			t.AppendRow(table.Row{"paused", "by " + progress.Paused})
+		}
+		if waiting := progress.Awaiting; waiting != nil && waiting.Items > 0 {
+			t.AppendRow(table.Row{"approval", awaited(*waiting)})
+		}
 		t.AppendRow(table.Row{"settled", spending(*progress)})
 	}
 	if _, err := fmt.Fprintf(p.stdout, "\n%s\n\n", found.WorkflowID); err != nil {
@@ -155,6 +162,20 @@ func (p *program) writeStatus(found status) error {
 		_, _ = fmt.Fprintf(p.stderr, "no worker answered on task queue %s, so there is no progress to show; start one with 'worker'\n", workflows.TaskQueue)
 	}
 	return nil
+}
+
+// awaited tells what waits for a decision, as 'starter approve --items' takes it.
+func awaited(w workflows.Awaiting) string {
+	const shown = 60
+	items := itemList(w.Ranges)
+	if len(items) > shown {
+		items = items[:strings.LastIndexByte(items[:shown], ',')] + ",…"
+	}
+	text := fmt.Sprintf("%s waiting: items %s", charges(w.Items), items)
+	if !w.Until.IsZero() {
+		text += ", until " + stamp(w.Until)
+	}
+	return text
 }
 
 // statusName is Temporal's status in lower case: running, completed, failed,

@@ -38,7 +38,11 @@ func outcomeTable(s workflows.Summary) table.Writer {
 		{"not attempted", s.NotAttempted, "the run had stopped before"},
 		{"unknown", s.Unknown, "no proof of what the vendor did"},
 		{"failed", s.Failed, "without effect, and not a decline"},
+		{"rejected", s.Rejected, "needed an approval and got none"},
 	} {
+		if row.outcome == "rejected" && row.count == 0 {
+			continue // most runs ask for no approval
+		}
 		t.AppendRow(table.Row{row.outcome, count(row.count), row.meaning})
 	}
 	t.AppendFooter(table.Row{"customers", count(s.Customers)})

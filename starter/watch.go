@@ -132,6 +132,7 @@ func finished(s workflows.Summary) workflows.Progress {
 		NotAttempted: s.NotAttempted,
 		Unknown:      s.Unknown,
 		Failed:       s.Failed,
+		Rejected:     s.Rejected,
 		CapUSD:       s.CapUSD,
 		SettledUSD:   s.SettledUSD,
 		StopReason:   s.StopReason,

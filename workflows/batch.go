@@ -65,6 +65,11 @@ type StopSignal struct {
 	Batch  int    `json:"batch"` // the batch that met it; of no meaning towards a batch
 }
 
+// PauseSignal is the payload of SignalPause.
+type PauseSignal struct {
+	Paused bool `json:"paused"`
+}
+
 // BatchProgress is the payload of SignalProgress: where the batch stands in all,
 // not what changed, so that a report lost or doubled does no harm.
 type BatchProgress struct {
@@ -117,6 +122,7 @@ type batch struct {
 	outage   outage
 	inFlight int
 	stop     string
+	paused   bool
 
 	// Scopes of cancellation, not for blocking: that takes the context of the
 	// coroutine that blocks.
@@ -124,6 +130,8 @@ type batch struct {
 	abandon   workflow.CancelFunc
 	going     workflow.Context // ends with the first reason to stop
 	stopGoing workflow.CancelFunc
+	round     workflow.Context // of going; ends with a pause as well
+	endRound  workflow.CancelFunc
 }
 
 func (b *batch) setup(ctx workflow.Context) {
@@ -132,6 +140,7 @@ func (b *batch) setup(ctx workflow.Context) {
 	detached, _ := workflow.NewDisconnectedContext(ctx)
 	b.charges, b.abandon = workflow.WithCancel(detached)
 	b.going, b.stopGoing = workflow.WithCancel(b.charges)
+	b.round, b.endRound = workflow.WithCancel(b.going)
 	b.pages.turning, b.outage.probing = workflow.NewMutex(ctx), workflow.NewMutex(ctx)
 
 	stops := workflow.GetSignalChannel(ctx, SignalStop)
@@ -142,10 +151,28 @@ func (b *batch) setup(ctx workflow.Context) {
 			b.halt(signal.Reason, false)
 		}
 	})
+	pauses := workflow.GetSignalChannel(ctx, SignalPause)
+	workflow.GoNamed(ctx, "pause", func(ctx workflow.Context) {
+		for {
+			var signal PauseSignal
+			pauses.Receive(ctx, &signal)
+			b.hold(signal.Paused)
+		}
+	})
 	workflow.GoNamed(ctx, "cancel", func(ctx workflow.Context) {
 		ctx.Done().Receive(ctx, nil)
 		b.halt(StopCanceled, true)
 	})
+}
+
+// hold stops the scheduling of charges for a while, or goes on with it. Charges
+// under way end; an activity of many gives back what it has not begun.
+func (b *batch) hold(paused bool) {
+	if b.paused = paused; paused {
+		b.endRound()
+		return
+	}
+	b.round, b.endRound = workflow.WithCancel(b.going)
 }
 
 func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
@@ -188,6 +215,9 @@ func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
 
 // goesOn says whether there is anything more to schedule in this run of the chain.
 func (b *batch) goesOn(ctx workflow.Context) bool {
+	if err := workflow.Await(ctx, func() bool { return !b.paused || b.stop != "" }); err != nil {
+		return false
+	}
 	handOver := b.began && workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 	return b.stop == "" && !handOver && len(b.rest) > 0
 }

@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
@@ -63,7 +64,7 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 	var a *activities.Activities
 	var result activities.RangeResult
 	b.inFlight += items.Len()
-	err := workflow.ExecuteActivity(rangeOptions(b.going, b.in.Charging), a.ChargeRange, activities.RangeInput{
+	err := workflow.ExecuteActivity(rangeOptions(b.round, b.in.Charging), a.ChargeRange, activities.RangeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Customers:      b.in.Customers,
@@ -75,6 +76,10 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 		Earlier:        b.in.Earlier,
 	}).Get(ctx, &result)
 	b.inFlight -= items.Len()
+	if temporal.IsCanceledError(err) && b.stop == "" {
+		b.rest.Merge(items) // a pause came before it began
+		return true
+	}
 	if err != nil || result.Tally.Total() != result.Done.Len() {
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
@@ -86,6 +91,12 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 }
 
 func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.RangeResult, outages int) {
+	if b.stop == "" && len(result.Cut) > 0 {
+		// Cut short by a pause. Whatever an attempt did is answered from the ledger
+		// when the item is charged again.
+		result.Tally.Count(Unknown, -result.Cut.Len())
+		result.Done, result.Cut = result.Done.Without(result.Cut), nil
+	}
 	b.result.Tally.Merge(result.Tally)
 	b.result.Exceptions.Append(result.Exceptions)
 	b.result.Cut.Merge(result.Cut)

@@ -1,16 +1,24 @@
 package workflows
 
 import (
+	"time"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
 // BillingState carries a run over continue-as-new, where no batch is running.
 type BillingState struct {
+	Phase     string               `json:"phase"` // of Key: phaseCharge or phaseApproved
 	Key       activities.IssuedKey `json:"key"`
+	KeysAlive []string             `json:"keys_alive,omitempty"` // IDs of earlier keys that could not be revoked
 	Pinned    customerlist.Pinned  `json:"pinned"`
+	Rest      Ranges               `json:"rest,omitempty"` // what no batch has been given yet
+	Approvals *approvals           `json:"approvals,omitempty"`
+	CapUSD    money.USD            `json:"cap_usd,omitempty"`  // that a person raised the budget to
 	Renewals  int                  `json:"renewals,omitempty"` // keys that were issued for one that expired
 	Earlier   *activities.Earlier  `json:"earlier,omitempty"`  // of a run that goes on where one ended
 	NextBatch int                  `json:"next_batch"`
@@ -43,6 +51,10 @@ type billing struct {
 	began    int // batches started in this run of the chain
 	handOver bool
 	stop     string
+	paused   string           // by whom and why; empty: it is not
+	pauses   int              // so far
+	awaiting time.Time        // until when the gate waits
+	raising  workflow.Mutex   // of the budget
 	detached workflow.Context // is not cancelled with the run
 
 	replacing workflow.Mutex   // of the key
@@ -57,7 +69,7 @@ func (b *billing) setup(ctx workflow.Context) error {
 	b.phase = StateStarting
 	b.detached, _ = workflow.NewDisconnectedContext(ctx)
 	b.going, b.stopGoing = workflow.WithCancel(b.detached)
-	b.replacing = workflow.NewMutex(ctx)
+	b.replacing, b.raising = workflow.NewMutex(ctx), workflow.NewMutex(ctx)
 	if b.in.Resume != nil {
 		b.state = *b.in.Resume
 	}
@@ -68,7 +80,7 @@ func (b *billing) setup(ctx workflow.Context) error {
 		return err
 	}
 	b.listen(ctx)
-	return nil
+	return b.takeUpdates(ctx)
 }
 
 // listen follows signals from batches, and the cancellation of the run.
@@ -106,12 +118,24 @@ func (b *billing) run(ctx workflow.Context) (Summary, error) {
 		}
 	}
 	b.chargeAll(ctx)
+	if b.awaitsApproval() {
+		b.approvalGate(ctx)
+		b.chargeAll(ctx)
+	}
 	if b.handOver && b.stop == "" && ctx.Err() == nil {
-		again := b.in
-		again.Resume = &b.state
-		return Summary{}, workflow.NewContinueAsNewError(ctx, Billing, again)
+		return Summary{}, b.goOn(ctx)
 	}
 	return b.finish(ctx)
+}
+
+// goOn continues the run as new, once no person is being answered any more.
+func (b *billing) goOn(ctx workflow.Context) error {
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return err
+	}
+	again := b.in
+	again.Resume = &b.state
+	return workflow.NewContinueAsNewError(ctx, Billing, again)
 }
 
 // halt starts no further batch and lets those that run be told; the first reason stays.
@@ -147,9 +171,12 @@ func (b *billing) report() Progress {
 		NotAttempted: tally.NotAttempted,
 		Unknown:      tally.Unknown,
 		Failed:       tally.Failed,
+		Rejected:     tally.Rejected,
 		InFlight:     inFlight,
-		CapUSD:       b.in.BudgetUSD,
+		CapUSD:       b.cap(),
 		SettledUSD:   tally.ChargedUSD,
 		StopReason:   b.stop,
+		Paused:       b.paused,
+		Awaiting:     b.awaitingNow(),
 	}
 }

@@ -563,8 +563,10 @@ func TestBilling_ContinuesAsNewBetweenBatches(t *testing.T) {
 	again := requireContinuedAsNew(t, b)
 	require.NotNil(t, again.Resume)
 	require.Equal(t, &workflows.BillingState{
+		Phase:      "charge",
 		Key:        activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"},
 		Pinned:     pinned(35),
+		Rest:       ranges(10, 35),
 		NextBatch:  1,
 		Tally:      workflows.Tally{Charged: 8, Declined: 1, Unknown: 1, ChargedUSD: 8 * money.Dollar},
 		Exceptions: workflows.Exceptions{Declined: ranges(4, 5)},
@@ -582,8 +584,10 @@ func TestBilling_GoesOnWhereItContinuedFrom(t *testing.T) {
 	b.ledger[6] = activities.ItemOutcome{State: activities.LedgerCharged, AmountUSD: money.Dollar}
 	in := billingInput(35)
 	in.Resume = &workflows.BillingState{
+		Phase:      "charge",
 		Key:        activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"},
 		Pinned:     pinned(35),
+		Rest:       ranges(10, 35),
 		NextBatch:  1,
 		Tally:      workflows.Tally{Charged: 8, Declined: 1, Unknown: 1, ChargedUSD: 8 * money.Dollar},
 		Exceptions: workflows.Exceptions{Declined: ranges(4, 5)},

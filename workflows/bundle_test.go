@@ -137,14 +137,22 @@ func (b *testBundle) expectCharges(t *testing.T) {
 // scripted ones in their order, the last of them again and again.
 func (b *testBundle) expectEnd(reports ...activities.Spend) {
 	b.spend = reports
-	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).
-		Return(func(context.Context, activities.RevokeInput) (activities.RevokeResult, error) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.revoked = true
-			return activities.RevokeResult{}, nil
-		}).Once()
-	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel, KeyID: "key_1"}).
+	b.expectEnds("key_1")
+}
+
+// expectEnds mocks the revocation of each key of a run, exactly once, and the
+// ledger's reports, which are asked for by the last of them.
+func (b *testBundle) expectEnds(keys ...string) {
+	for _, key := range keys {
+		b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: key}).
+			Return(func(context.Context, activities.RevokeInput) (activities.RevokeResult, error) {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.revoked = true
+				return activities.RevokeResult{}, nil
+			}).Once()
+	}
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel, KeyID: keys[len(keys)-1]}).
 		Return(func(context.Context, activities.ReportInput) (activities.Spend, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -191,9 +199,22 @@ func (b *testBundle) run(t *testing.T, in workflows.BillingInput) workflows.Summ
 	return summary
 }
 
+// runCanceled runs it to its cancellation, which tells what it had come to.
+func (b *testBundle) runCanceled(t *testing.T, in workflows.BillingInput) workflows.Summary {
+	t.Helper()
+	b.env.ExecuteWorkflow(workflows.Billing, in)
+	require.True(t, b.env.IsWorkflowCompleted())
+	var canceled *temporal.CanceledError
+	require.ErrorAs(t, b.env.GetWorkflowError(), &canceled)
+	var summary workflows.Summary
+	require.NoError(t, canceled.Details(&summary))
+	requireAddsUp(t, summary)
+	return summary
+}
+
 func requireAddsUp(t *testing.T, s workflows.Summary) {
 	t.Helper()
-	require.Equal(t, s.Customers, s.Charged+s.Declined+s.CapDenied+s.NotAttempted+s.Unknown+s.Failed)
+	require.Equal(t, s.Customers, s.Charged+s.Declined+s.CapDenied+s.NotAttempted+s.Unknown+s.Failed+s.Rejected)
 }
 
 func (b *testBundle) progress(t *testing.T) workflows.Progress {

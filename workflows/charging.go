@@ -7,7 +7,6 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
-	"github.com/tollgate/tollgate/activities/outcome"
 )
 
 // runningBatch is a batch that has not returned, with its last report.
@@ -20,7 +19,7 @@ type runningBatch struct {
 // chargeAll works the batches off, Parallelism at a time, until there are none
 // left, the run was stopped, or it is time to continue as new.
 func (b *billing) chargeAll(ctx workflow.Context) {
-	if b.phase == StateStarting {
+	if b.phase == StateStarting || b.phase == StateAwaiting {
 		b.phase = StateCharging
 	}
 	lanes := workflow.NewWaitGroup(ctx)
@@ -43,8 +42,7 @@ func (b *billing) chargeAll(ctx workflow.Context) {
 }
 
 func (b *billing) nextBatch(ctx workflow.Context) (*runningBatch, bool) {
-	from := b.state.NextBatch * b.in.BatchSize
-	if b.stop != "" || from >= b.state.Pinned.Count {
+	if err := workflow.Await(ctx, func() bool { return b.paused == "" || b.stop != "" }); err != nil || b.stop != "" || len(b.state.Rest) == 0 {
 		return nil, false
 	}
 	if b.began > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -53,8 +51,7 @@ func (b *billing) nextBatch(ctx workflow.Context) (*runningBatch, bool) {
 	if b.handOver {
 		return nil, false
 	}
-	items := outcome.Span(from, min(from+b.in.BatchSize, b.state.Pinned.Count))
-	batch := &runningBatch{number: b.state.NextBatch, items: items}
+	batch := &runningBatch{number: b.state.NextBatch, items: b.state.Rest.Take(b.in.BatchSize)}
 	b.state.NextBatch++
 	b.began++
 	b.running = append(b.running, batch)
@@ -111,28 +108,51 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 		Description:    "billing " + b.in.Plan + " " + b.in.Period,
 		Earlier:        b.state.Earlier,
 	})
-	timing, ended := workflow.WithCancel(ctx)
-	defer ended()
 	over := false
-	workflow.GoNamed(ctx, "pass stop on", func(ctx workflow.Context) {
-		if err := workflow.Await(ctx, func() bool { return b.stop != "" || over }); err != nil || over {
-			return
-		}
-		// A batch that ended meanwhile needs no telling.
-		_ = child.SignalChildWorkflow(ctx, SignalStop, StopSignal{Reason: b.stop}).Get(ctx, nil)
-	})
+	defer func() { over = true }()
+	workflow.GoNamed(ctx, "pass on", func(ctx workflow.Context) { b.passOn(ctx, child, &over) })
 
 	var result BatchResult
-	err := errBatchLost
-	workflow.NewSelector(ctx).
-		AddFuture(child, func(f workflow.Future) { err = f.Get(ctx, &result) }).
-		AddFuture(workflow.NewTimer(timing, b.in.BatchTimeout), func(workflow.Future) {}).
-		Select(ctx)
-	over = true
+	err := b.awaitBatch(ctx, child, &result)
 	if errors.Is(err, errBatchLost) {
 		b.halt(StopBatchLost)
 	}
 	return result, err
+}
+
+// passOn tells a batch of each pause and its end, and of the first reason to stop,
+// until it is over. A batch that has ended meanwhile needs no telling.
+func (b *billing) passOn(ctx workflow.Context, child workflow.ChildWorkflowFuture, over *bool) {
+	told := false
+	for {
+		err := workflow.Await(ctx, func() bool { return *over || b.stop != "" || (b.paused != "") != told })
+		switch {
+		case err != nil || *over:
+			return
+		case b.stop != "":
+			_ = child.SignalChildWorkflow(ctx, SignalStop, StopSignal{Reason: b.stop}).Get(ctx, nil)
+			return
+		}
+		told = !told
+		_ = child.SignalChildWorkflow(ctx, SignalPause, PauseSignal{Paused: told}).Get(ctx, nil)
+	}
+}
+
+// awaitBatch waits for a batch no longer than one may take, pauses apart.
+func (b *billing) awaitBatch(ctx workflow.Context, child workflow.Future, result *BatchResult) error {
+	timing, ended := workflow.WithCancel(ctx)
+	defer ended()
+	for {
+		pauses := b.pauses
+		err := errBatchLost
+		workflow.NewSelector(ctx).
+			AddFuture(child, func(f workflow.Future) { err = f.Get(ctx, result) }).
+			AddFuture(workflow.NewTimer(timing, b.in.BatchTimeout), func(workflow.Future) {}).
+			Select(ctx)
+		if !errors.Is(err, errBatchLost) || (b.paused == "" && b.pauses == pauses) {
+			return err
+		}
+	}
 }
 
 // maxInDoubt bounds the ranges of items that are read again at the end. What is

@@ -14,7 +14,7 @@
 //     completes with a summary. A run fails only before its first charge.
 //   - Workflows keep counts and ranges; the outcome of each single item lives in
 //     the ledger. An item whose activity could not tell is read from there.
-//   - The six outcomes of the summary add up to the length of the list.
+//   - The seven outcomes of the summary add up to the length of the list.
 //   - Nothing is in flight when a workflow continues as new, since activities do
 //     not survive that.
 //

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -29,21 +30,17 @@ const (
 // run is cancelled, since the key has to be revoked then most of all.
 func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	b.phase = StateSettling
-	never := b.state.NextBatch * b.in.BatchSize
-	if never < b.state.Pinned.Count {
-		b.state.Tally.Count(NotAttempted, b.state.Pinned.Count-never)
-		b.state.Exceptions.Merge(Exceptions{NotAttempted: Ranges{{From: never, To: b.state.Pinned.Count}}})
+	b.state.Tally.Count(NotAttempted, b.state.Rest.Len())
+	b.state.Exceptions.Merge(Exceptions{NotAttempted: b.state.Rest})
+	b.bookHeld()
+	b.settle(ctx)
+	for _, keyID := range b.state.KeysAlive {
+		b.revokeKey(keyID)
 	}
-	// The proxy may only send again, to prove what happened, while the key lives.
-	if len(b.state.InDoubt)+len(b.state.Lost) > 0 {
-		b.awaitProof(ctx)
-	}
-	revoked := b.revoke()
-	// Read after the revocation: an attempt cut off from its activity could until
-	// then still have come through.
-	b.resolve(revoked)
-	summary := b.summary(revoked)
+	summary := b.summary()
 	b.phase = StateDone
+	// Whoever is being answered gets the answer. What the run has come to stands.
+	_ = workflow.Await(b.detached, func() bool { return workflow.AllHandlersFinished(ctx) })
 	if got := b.state.Tally.Total(); got != b.state.Pinned.Count {
 		return Summary{}, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("outcomes of %d items were counted in a list of %d", got, b.state.Pinned.Count),
@@ -53,6 +50,18 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 		return Summary{}, temporal.NewCanceledError(summary)
 	}
 	return summary, nil
+}
+
+// settle finds out how the items ended that are unknown, and ends the key.
+func (b *billing) settle(ctx workflow.Context) {
+	// The proxy may only send again, to prove what happened, while the key lives.
+	if len(b.state.InDoubt)+len(b.state.Lost) > 0 {
+		b.awaitProof(ctx)
+	}
+	revoked := b.state.Key.KeyID == "" || b.revokeKey(b.state.Key.KeyID)
+	// Read after the revocation: an attempt cut off from its activity could until
+	// then still have come through.
+	b.resolve(revoked)
 }
 
 // awaitProof waits, bounded and with growing pauses, until the ledger holds no
@@ -71,13 +80,16 @@ func (b *billing) awaitProof(ctx workflow.Context) {
 	}
 }
 
-func (b *billing) revoke() bool {
+// revokeKey ends a key, or notes that it lives on.
+func (b *billing) revokeKey(keyID string) bool {
 	var a *activities.Activities
 	err := workflow.ExecuteActivity(controlOptions(b.detached, cleanUpTimeout), a.RevokeVaultKey,
-		activities.RevokeInput{KeyID: b.state.Key.KeyID}).Get(b.detached, nil)
+		activities.RevokeInput{KeyID: keyID}).Get(b.detached, nil)
+	b.state.KeysAlive = slices.DeleteFunc(b.state.KeysAlive, func(alive string) bool { return alive == keyID })
 	if err != nil {
+		b.state.KeysAlive = append(b.state.KeysAlive, keyID)
 		workflow.GetLogger(b.detached).Error("the vault key could not be revoked; it lives until it expires",
-			"key_id", b.state.Key.KeyID, "error", err)
+			"key_id", keyID, "error", err)
 	}
 	return err == nil
 }
@@ -202,7 +214,7 @@ func (b *billing) spend(within time.Duration) (activities.Spend, error) {
 	return spend, err
 }
 
-func (b *billing) summary(revoked bool) Summary {
+func (b *billing) summary() Summary {
 	tally := b.state.Tally
 	out := Summary{
 		Plan:         b.in.Plan,
@@ -210,7 +222,7 @@ func (b *billing) summary(revoked bool) Summary {
 		WorkflowID:   b.workflowID,
 		RunLabel:     b.runLabel,
 		KeyID:        b.state.Key.KeyID,
-		KeyRevoked:   revoked,
+		KeyRevoked:   len(b.state.KeysAlive) == 0,
 		Customers:    b.state.Pinned.Count,
 		Charged:      tally.Charged,
 		Declined:     tally.Declined,
@@ -218,11 +230,15 @@ func (b *billing) summary(revoked bool) Summary {
 		NotAttempted: tally.NotAttempted,
 		Unknown:      tally.Unknown,
 		Failed:       tally.Failed,
-		CapUSD:       b.in.BudgetUSD,
+		Rejected:     tally.Rejected,
+		CapUSD:       b.cap(),
 		SettledUSD:   tally.ChargedUSD,
 		StopReason:   b.stop,
 		ListSHA256:   b.state.Pinned.SHA256,
 		Exceptions:   b.state.Exceptions,
+	}
+	if b.state.Key.KeyID == "" {
+		return out // nothing was approved: the ledger does not know of the run
 	}
 	spend, err := b.spend(cleanUpTimeout)
 	if err != nil {

@@ -51,6 +51,9 @@ func (in BillingInput) withDefaults() BillingInput {
 	orInt(&in.BatchSize, defaultBatchSize)
 	orInt(&in.Window, defaultWindow)
 	orInt(&in.Parallelism, defaultParallelism)
+	if in.Approval != nil {
+		in.Approval = in.Approval.withDefaults()
+	}
 	if in.KeyRenewals == nil {
 		renewals := defaultKeyRenewals
 		in.KeyRenewals = &renewals
@@ -75,6 +78,9 @@ func (in BillingInput) Validate() error {
 	}
 	if in.PerChargeCapUSD < 0 {
 		return fmt.Errorf("cap of a single charge %s must not be negative", in.PerChargeCapUSD)
+	}
+	if in.Approval != nil {
+		return in.Approval.withDefaults().check()
 	}
 	return nil
 }

@@ -79,6 +79,9 @@ func controlOptions(ctx workflow.Context, overall time.Duration) workflow.Contex
 	})
 }
 
+// raiseTimeout bounds a raise of the budget: a person waits for the answer.
+const raiseTimeout = time.Minute
+
 // listOptions are for reading the customer list; a whole list may be a large file.
 func listOptions(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

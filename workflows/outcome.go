@@ -20,4 +20,5 @@ const (
 	NotAttempted = outcome.NotAttempted
 	Unknown      = outcome.Unknown
 	Failed       = outcome.Failed
+	Rejected     = outcome.Rejected
 )

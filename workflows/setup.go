@@ -6,10 +6,14 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/activities/outcome"
 )
 
-// phaseCharge tells the charging key of a run from keys for other phases.
-const phaseCharge = "charge"
+// The phases of a run that have a vault key of their own.
+const (
+	phaseCharge   = "charge"
+	phaseApproved = "approved" // what a person approved
+)
 
 // setUpTimeout bounds the issue of the vault key. It is long, since a run that
 // fails here has to be started again by a person, and nothing is spent meanwhile.
@@ -30,8 +34,24 @@ func (b *billing) begin(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	b.state.Rest = outcome.Span(0, b.state.Pinned.Count)
+	if err := b.hold(ctx); err != nil {
+		return err
+	}
+	b.state.Phase = phaseCharge
+	if len(b.state.Rest) == 0 {
+		return nil // everything waits for an approval, and for the key that comes with it
+	}
 	b.state.Key, err = b.issueKey(ctx, ctx, setUpTimeout, b.in.Continue)
 	return err
+}
+
+// keyTTL is how long the key of the present phase may live.
+func (b *billing) keyTTL() time.Duration {
+	if b.state.Phase == phaseApproved {
+		return b.in.Approval.KeyTTL
+	}
+	return b.in.KeyTTL
 }
 
 // issueKey returns the live key of the run, or a further one on the same budget.
@@ -42,10 +62,11 @@ func (b *billing) issueKey(ctx, scope workflow.Context, within time.Duration, re
 	err := workflow.ExecuteActivity(controlOptions(scope, within), a.IssueVaultKey, activities.IssueInput{
 		RootWorkflowID:  b.workflowID,
 		RunLabel:        b.runLabel,
-		Phase:           phaseCharge,
+		Phase:           b.state.Phase,
+		Tenant:          b.in.Tenant,
 		BudgetUSD:       b.in.BudgetUSD,
 		PerChargeCapUSD: b.in.PerChargeCapUSD,
-		TTL:             b.in.KeyTTL,
+		TTL:             b.keyTTL(),
 		ListSHA256:      b.state.Pinned.SHA256,
 		Renew:           renew,
 	}).Get(ctx, &key)

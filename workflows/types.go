@@ -20,6 +20,8 @@ const (
 	SignalStop = "stop"
 	// SignalProgress carries a BatchProgress from a batch to its run.
 	SignalProgress = "progress"
+	// SignalPause tells a batch to hold or to go on. Its payload is a PauseSignal.
+	SignalPause = "pause"
 )
 
 // StopCanceled is the stop reason of a run that was cancelled. Every other stop
@@ -66,6 +68,11 @@ type BillingInput struct {
 	// anew, 0 to MaxKeyRenewals; nil: 12.
 	KeyRenewals *int `json:"key_renewals,omitempty"`
 
+	// Tenant is whose budget the run draws on as well; empty: nobody's.
+	Tenant string `json:"tenant,omitempty"`
+	// Approval holds charges back until a person decides on them; nil: none.
+	Approval *ApprovalInput `json:"approval,omitempty"`
+
 	// Continue finishes a run of this workflow ID that ended: what was charged is
 	// answered from the ledger, on the same budget. The list must be the same.
 	Continue bool `json:"continue,omitempty"`
@@ -93,7 +100,7 @@ const (
 // MaxKeyTTL is the longest life that the vault proxy gives a key.
 const MaxKeyTTL = 31 * 24 * time.Hour
 
-// Summary is the result of a run. The six outcome counts add up to Customers.
+// Summary is the result of a run. The seven outcome counts add up to Customers.
 type Summary struct {
 	Plan       string `json:"plan"`
 	Period     string `json:"period"`
@@ -109,6 +116,7 @@ type Summary struct {
 	NotAttempted int `json:"not_attempted"` // without effect, and not tried to the end: the run had stopped, or its key had ended
 	Unknown      int `json:"unknown"`       // the vendor may or may not have acted; a person has to look
 	Failed       int `json:"failed"`        // tried to the end and certainly without effect, for another reason than a decline
+	Rejected     int `json:"rejected"`      // not approved, and so not tried
 
 	CapUSD       money.USD `json:"cap_usd"`                 // of the run's budget: what it was started with, or what a person made of it
 	SettledUSD   money.USD `json:"settled_usd"`             // booked by the ledger
@@ -136,22 +144,35 @@ type Progress struct {
 	NotAttempted int       `json:"not_attempted"`
 	Unknown      int       `json:"unknown"`
 	Failed       int       `json:"failed"`
+	Rejected     int       `json:"rejected"`
 	InFlight     int       `json:"in_flight"`
 	CapUSD       money.USD `json:"cap_usd"`
 	SettledUSD   money.USD `json:"settled_usd"` // as far as the run has seen; the summary has the ledger's sum
 	StopReason   string    `json:"stop_reason,omitempty"`
+	// Paused says by whom and why the run is paused; empty: it is not.
+	Paused string `json:"paused,omitempty"`
+	// Awaiting is what nobody has decided on yet; nil: the run asks for no approval.
+	Awaiting *Awaiting `json:"awaiting,omitempty"`
+}
+
+// Awaiting is what waits for a person's decision.
+type Awaiting struct {
+	Items  int       `json:"items"`
+	Ranges Ranges    `json:"ranges,omitempty"` // of item indexes; at most the first 200
+	Until  time.Time `json:"until,omitzero"`   // when it is decided by itself; zero: the charges before it are not over
 }
 
 // Done is how many customers have an outcome.
 func (p Progress) Done() int {
-	return p.Charged + p.Declined + p.CapDenied + p.NotAttempted + p.Unknown + p.Failed
+	return p.Charged + p.Declined + p.CapDenied + p.NotAttempted + p.Unknown + p.Failed + p.Rejected
 }
 
 // States of a run, in their order.
 const (
 	StateStarting = "starting" // pinning the list, issuing the key
 	StateCharging = "charging"
-	StateStopping = "stopping" // no further charge is scheduled, what is in flight ends
-	StateSettling = "settling" // waiting for proof of what is unknown, revoking the key, reading the ledger
+	StateAwaiting = "awaiting_approval" // everything else is charged, and some of what needs an approval has none yet
+	StateStopping = "stopping"          // no further charge is scheduled, what is in flight ends
+	StateSettling = "settling"          // waiting for proof of what is unknown, revoking the key, reading the ledger
 	StateDone     = "done"
 )

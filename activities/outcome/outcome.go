@@ -13,7 +13,8 @@ import (
 // Outcome is how one customer's charge ended.
 type Outcome string
 
-// The outcomes. Unknown means that the vendor may have acted; NotAttempted and
+// The outcomes. Rejected items are those that a person, or the end of the time for
+// it, kept from being charged. Unknown means that the vendor may have acted; NotAttempted and
 // Failed are both without effect.
 const (
 	Charged      Outcome = "charged"
@@ -22,6 +23,7 @@ const (
 	NotAttempted Outcome = "not_attempted"
 	Unknown      Outcome = "unknown"
 	Failed       Outcome = "failed"
+	Rejected     Outcome = "rejected"
 )
 
 // Tally counts outcomes, and adds up what was charged.
@@ -32,12 +34,13 @@ type Tally struct {
 	NotAttempted int       `json:"not_attempted"`
 	Unknown      int       `json:"unknown"`
 	Failed       int       `json:"failed"`
+	Rejected     int       `json:"rejected,omitempty"`
 	ChargedUSD   money.USD `json:"charged_usd"`
 }
 
 // Total is how many items were counted.
 func (t *Tally) Total() int {
-	return t.Charged + t.Declined + t.CapDenied + t.NotAttempted + t.Unknown + t.Failed
+	return t.Charged + t.Declined + t.CapDenied + t.NotAttempted + t.Unknown + t.Failed + t.Rejected
 }
 
 // Count adds n items of one outcome.
@@ -53,6 +56,7 @@ func (t *Tally) Merge(other Tally) {
 	t.NotAttempted += other.NotAttempted
 	t.Unknown += other.Unknown
 	t.Failed += other.Failed
+	t.Rejected += other.Rejected
 	t.AddCharged(other.ChargedUSD)
 }
 
@@ -81,6 +85,8 @@ func (t *Tally) counter(outcome Outcome) *int {
 		return &t.Unknown
 	case Failed:
 		return &t.Failed
+	case Rejected:
+		return &t.Rejected
 	}
 	panic(fmt.Sprintf("outcome %q has no counter", outcome))
 }
@@ -96,6 +102,7 @@ type Exceptions struct {
 	NotAttempted Ranges `json:"not_attempted,omitempty"`
 	Unknown      Ranges `json:"unknown,omitempty"`
 	Failed       Ranges `json:"failed,omitempty"`
+	Rejected     Ranges `json:"rejected,omitempty"`
 	// Truncated: there were more ranges than fit; the ledger's audit has them all.
 	Truncated bool `json:"truncated,omitempty"`
 }
@@ -113,6 +120,8 @@ func (e *Exceptions) Of(outcome Outcome) *Ranges {
 		return &e.Unknown
 	case Failed:
 		return &e.Failed
+	case Rejected:
+		return &e.Rejected
 	case Charged:
 	}
 	return nil
@@ -120,7 +129,7 @@ func (e *Exceptions) Of(outcome Outcome) *Ranges {
 
 // exceptional are the outcomes that Exceptions lists, in a fixed order.
 func exceptional() []Outcome {
-	return []Outcome{Declined, CapDenied, NotAttempted, Unknown, Failed}
+	return []Outcome{Declined, CapDenied, NotAttempted, Unknown, Failed, Rejected}
 }
 
 // Merge adds other, keeping no more ranges than fit.

@@ -1,0 +1,179 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/activities/outcome"
+	"github.com/tollgate/tollgate/vaultproxy/money"
+)
+
+// ApprovalInput says which charges wait for a person, and for how long.
+type ApprovalInput struct {
+	All      bool      `json:"all,omitempty"`       // every charge
+	AboveUSD money.USD `json:"above_usd,omitempty"` // micro-USD; charges above it, if not all
+	// Timeout is how long the gate waits once everything else is charged; 72 h.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// OnTimeout decides on what nobody decided on: Reject, the default, or Approve.
+	OnTimeout string `json:"on_timeout,omitempty"`
+	// KeyTTL is the life of the vault key that approved items are charged with; it is
+	// issued after the approval, and not before; 30 min.
+	KeyTTL time.Duration `json:"key_ttl,omitempty"`
+}
+
+// What may be decided, and the names of the updates that do so.
+const (
+	Approve = "approve"
+	Reject  = "reject"
+)
+
+const (
+	defaultApprovalTimeout = 72 * time.Hour
+	defaultApprovalKeyTTL  = 30 * time.Minute
+	maxApprovalTimeout     = 90 * 24 * time.Hour
+	// MaxHeldRanges bounds the sets of items that wait, which the run carries along:
+	// neighbours in the list are one range.
+	MaxHeldRanges = 5000
+)
+
+func (a ApprovalInput) withDefaults() *ApprovalInput {
+	if a.Timeout == 0 {
+		a.Timeout = defaultApprovalTimeout
+	}
+	if a.OnTimeout == "" {
+		a.OnTimeout = Reject
+	}
+	if a.KeyTTL == 0 {
+		a.KeyTTL = defaultApprovalKeyTTL
+	}
+	return &a
+}
+
+func (a ApprovalInput) check() error {
+	switch {
+	case a.All == (a.AboveUSD > 0) || a.AboveUSD < 0:
+		return errors.New("either all charges need an approval, or those above an amount of more than zero dollars")
+	case a.OnTimeout != Approve && a.OnTimeout != Reject:
+		return fmt.Errorf("what happens at the end of the time for approvals must be %s or %s", Approve, Reject)
+	case a.Timeout < time.Second || a.Timeout > maxApprovalTimeout:
+		return fmt.Errorf("time for approvals %s must be from 1s to %s (90 days)", a.Timeout, maxApprovalTimeout)
+	case a.KeyTTL < time.Second || a.KeyTTL > MaxKeyTTL:
+		return fmt.Errorf("lifetime of the key for approved charges %s must be from 1s to %s (31 days)", a.KeyTTL, MaxKeyTTL)
+	}
+	return nil
+}
+
+// approvals are the items that need one, and what was decided. Approved ones
+// stay there when they are charged.
+type approvals struct {
+	Held     Ranges `json:"held"`
+	Approved Ranges `json:"approved,omitempty"`
+	Rejected Ranges `json:"rejected,omitempty"`
+	Closed   bool   `json:"closed,omitempty"` // the gate was passed: nothing can be decided any more
+}
+
+func (a *approvals) waiting() Ranges { return a.Held.Without(a.Approved).Without(a.Rejected) }
+
+// hold takes the items that need an approval out of what is charged first.
+func (b *billing) hold(ctx workflow.Context) error {
+	if b.in.Approval == nil {
+		return nil
+	}
+	held := b.state.Rest
+	if !b.in.Approval.All {
+		var a *activities.Activities
+		var found activities.HeldResult
+		err := workflow.ExecuteActivity(listOptions(ctx), a.HeldItems, activities.HeldInput{
+			Source: b.in.Customers, Pinned: b.state.Pinned, AboveUSD: b.in.Approval.AboveUSD, MaxRanges: MaxHeldRanges,
+		}).Get(ctx, &found)
+		if err != nil {
+			return err
+		}
+		held = found.Items
+	}
+	b.state.Approvals = &approvals{Held: held}
+	b.state.Rest = b.state.Rest.Without(held)
+	return nil
+}
+
+// bookHeld counts the items that needed an approval and have not been charged.
+func (b *billing) bookHeld() {
+	gate := b.state.Approvals
+	if gate == nil {
+		return
+	}
+	rest := Exceptions{Rejected: gate.Rejected}
+	if !gate.Closed {
+		rest.NotAttempted = gate.Held.Without(gate.Rejected)
+	}
+	b.state.Tally.Count(Rejected, rest.Rejected.Len())
+	b.state.Tally.Count(NotAttempted, rest.NotAttempted.Len())
+	b.state.Exceptions.Merge(rest)
+	gate.Closed = true
+}
+
+func (b *billing) awaitsApproval() bool {
+	return b.stop == "" && !b.handOver && b.state.Approvals != nil && !b.state.Approvals.Closed
+}
+
+// approvalGate ends the key that has charged so far, waits until everything is
+// decided, and gets a key for what was approved: it draws on the same budget, and
+// did not exist while somebody was thinking it over.
+func (b *billing) approvalGate(ctx workflow.Context) {
+	b.settle(ctx)
+	b.phase = StateAwaiting
+	gate := b.state.Approvals
+	b.awaiting = workflow.Now(ctx).Add(b.in.Approval.Timeout)
+	decided := func() bool { return b.stop != "" || (b.paused == "" && len(gate.waiting()) == 0) }
+	inTime, err := workflow.AwaitWithTimeout(ctx, b.in.Approval.Timeout, decided)
+	if err == nil && !inTime {
+		b.decide(b.in.Approval.OnTimeout, gate.waiting())
+		err = workflow.Await(ctx, decided) // a pause may outlast it
+	}
+	b.awaiting = time.Time{}
+	if err != nil || b.stop != "" {
+		b.halt(StopCanceled) // unless there was another reason first
+		return
+	}
+	gate.Closed = true
+	if len(gate.Approved) == 0 {
+		return
+	}
+	b.state.Phase, b.state.Rest = phaseApproved, gate.Approved
+	key, err := b.issueKey(ctx, b.going, setUpTimeout, b.in.Continue)
+	if err != nil {
+		reason := activities.ErrorType(err)
+		if reason == "" || ctx.Err() != nil {
+			reason = StopCanceled
+		}
+		b.halt(reason)
+		return
+	}
+	b.state.Key = key
+}
+
+func (b *billing) decide(decision string, items Ranges) {
+	if decision == Approve {
+		b.state.Approvals.Approved.Merge(items)
+		return
+	}
+	b.state.Approvals.Rejected.Merge(items)
+}
+
+// awaitingNow is what a person can decide on.
+func (b *billing) awaitingNow() *Awaiting {
+	if b.state.Approvals == nil {
+		return nil
+	}
+	out := &Awaiting{Until: b.awaiting}
+	if !b.state.Approvals.Closed {
+		waiting := b.state.Approvals.waiting()
+		out.Items = waiting.Len()
+		out.Ranges, _ = waiting.Clip(outcome.MaxRanges)
+	}
+	return out
+}
