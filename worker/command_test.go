@@ -49,7 +49,7 @@ func TestWorker_TakesDownWhatItStartedWhenTemporalIsNotThere(t *testing.T) {
 
 	require.Equal(t, "worker: no Temporal server answers at "+nobody+" (dial tcp "+nobody+": connect: connection refused): start one with 'temporal server start-dev', or set TEMPORAL_ADDRESS", b.errorLine(t))
 	require.Empty(t, b.stdout.String(), "it was never ready")
-	require.NoDirExists(t, filepath.Join(b.dir, "state"), "no ledger was opened, and nothing was looked up or sent for it")
+	require.NoFileExists(t, filepath.Join(b.dir, "state", "ledger.db"), "no ledger was opened, and nothing was looked up or sent for it")
 }
 
 func TestWorker_RefusesTemporalSettingsThatCannotBeRead(t *testing.T) {
