@@ -12,8 +12,9 @@ import (
 const (
 	// KeySize of AES-256, in bytes.
 	KeySize = 32
-	// maxKeyID bounds what is written into each payload.
-	maxKeyID = 64
+	// maxKeyID bounds what is written into each payload, and is too short for a key
+	// that stands in the wrong place to pass for an ID, which errors show.
+	maxKeyID = 32
 	// maxKeys is far above what a rotation needs.
 	maxKeys = 100
 )
@@ -31,7 +32,7 @@ type Keyring struct {
 //	2026-11: 6fbc…
 //	2026-05: 01d4…
 //
-// An ID has 1 to 64 of a-z, A-Z, 0-9, '.', '_' and '-'. Empty lines and those that
+// An ID has 1 to 32 of a-z, A-Z, 0-9, '.', '_' and '-'. Empty lines and those that
 // begin with # are passed over. Errors tell a line by its number, and hold nothing
 // of what stands behind the colon.
 func ParseKeys(text string) (*Keyring, error) {
