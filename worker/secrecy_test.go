@@ -87,6 +87,7 @@ type secrecyStand struct {
 	client client.Client
 	keys   *payloadcodec.Keyring
 	cut    *atomic.Int64
+	worker *started
 }
 
 func newSecrecyStand(t *testing.T) *secrecyStand {
@@ -111,7 +112,7 @@ func newSecrecyStand(t *testing.T) *secrecyStand {
 	front, cut := shaky(t, server.DataURL())
 
 	state := filepath.Join(b.dir, "state")
-	b.begin(t, []string{"--proxy-url", front, "--control-url", server.ControlURL(), "--admin-key-file", admin, "--state-dir", state, "--log-level", "error"})
+	w := b.begin(t, []string{"--proxy-url", front, "--control-url", server.ControlURL(), "--admin-key-file", admin, "--state-dir", state, "--log-level", "error"})
 	source := payloadcodec.Source{StateDir: state}
 	opts, err := temporaldial.Options(temporaldial.Config{Env: b.env, Keys: source})
 	require.NoError(t, err)
@@ -120,7 +121,7 @@ func newSecrecyStand(t *testing.T) *secrecyStand {
 	t.Cleanup(connected.Close)
 	keys, err := source.Keys(b.env, address)
 	require.NoError(t, err)
-	return &secrecyStand{testBundle: b, client: connected, keys: keys, cut: cut}
+	return &secrecyStand{testBundle: b, client: connected, keys: keys, cut: cut, worker: w}
 }
 
 func (s *secrecyStand) start(t *testing.T, plan, list string) client.WorkflowRun {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,4 +113,23 @@ func TestRefusal_SaysWhatToDo(t *testing.T) {
 			require.EqualError(t, Refusal(opts, "start billing-pro-2026-11", test.err), test.want)
 		})
 	}
+}
+
+func TestOptions_EncryptWhatIsStoredAndAreNotThereWithoutAKey(t *testing.T) {
+	t.Parallel()
+	env := withConfig(t, "")
+	env["TEMPORAL_ADDRESS"] = "temporal.internal:7233"
+	_, err := Options(Config{Env: env})
+	require.ErrorContains(t, err, "the Temporal server at temporal.internal:7233 is not on this machine")
+	plain, err := Plain(Config{Env: env})
+	require.NoError(t, err, "a health check needs no key")
+	require.Nil(t, plain.DataConverter)
+
+	env["TOLLGATE_CODEC_KEY"] = "test: " + strings.Repeat("7a", 32)
+	opts, err := Options(Config{Env: env})
+	require.NoError(t, err)
+	sealed, err := opts.DataConverter.ToPayload("secret")
+	require.NoError(t, err)
+	require.Equal(t, "binary/encrypted", string(sealed.GetMetadata()["encoding"]))
+	require.Equal(t, "Encoded failure", opts.FailureConverter.ErrorToFailure(errors.New("secret")).GetMessage())
 }
