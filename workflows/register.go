@@ -28,5 +28,5 @@ type registered struct {
 }
 
 func all() []registered {
-	return []registered{{"Billing", Billing}, {"ChargeBatch", ChargeBatch}}
+	return []registered{{"Billing", Billing}, {"ChargeBatch", ChargeBatch}, {"ScheduledBilling", ScheduledBilling}}
 }
