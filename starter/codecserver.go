@@ -140,7 +140,7 @@ func readToken(path string) (string, error) {
 			return "", err
 		}
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read the codec server's token: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -20,9 +21,7 @@ func replayedAs(t *testing.T, from *testBundle, want string, code int) *testBund
 	var last *testBundle
 	require.Eventually(t, func() bool {
 		last = setup(t)
-		for name, value := range from.env {
-			last.env[name] = value
-		}
+		maps.Copy(last.env, from.env)
 		return last.run(t.Context(), []string{"replay", "--state-dir", from.dir + "/state"}) == code && last.stdout.String() == want
 	}, 30*time.Second, 200*time.Millisecond, "%v", want)
 	return last

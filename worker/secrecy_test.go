@@ -139,7 +139,7 @@ func (s *secrecyStand) start(t *testing.T, plan, list string) client.WorkflowRun
 
 // stored is everything that the server has of these runs, as JSON, and the same
 // with payloads and failures decrypted.
-func (s *secrecyStand) stored(t *testing.T, ids ...string) (raw, clear string) {
+func (s *secrecyStand) stored(t *testing.T, ids ...string) (raw, opened string) {
 	t.Helper()
 	add := func(to *string, message proto.Message) {
 		text, err := protojson.Marshal(message)
@@ -159,9 +159,9 @@ func (s *secrecyStand) stored(t *testing.T, ids ...string) (raw, clear string) {
 		require.NoError(t, err)
 		add(&raw, described)
 		require.NoError(t, s.keys.Clear(t.Context(), events))
-		add(&clear, events)
+		add(&opened, events)
 	}
-	return raw, clear
+	return raw, opened
 }
 
 // found returns those values that can be read in JSON: as they are, in base64, or in

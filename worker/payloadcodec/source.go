@@ -98,7 +98,7 @@ func readKeys(path string) (*Keyring, error) {
 	if info.IsDir() || info.Size() > maxKeyFile {
 		return nil, fmt.Errorf("the codec's key file %s holds no keys", path)
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file, by flag or in the environment
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the codec's keys: %w", err)
 	}

@@ -64,11 +64,11 @@ func missingAttributes(ctx context.Context, connected client.Client, opts client
 }
 
 func attributesNeeded(opts client.Options, missing []string, wanted map[string]enums.IndexedValueType) error {
-	flags := ""
+	var flags strings.Builder
 	for _, name := range missing {
-		flags += " --name " + name + " --type " + wanted[name].String()
+		flags.WriteString(" --name " + name + " --type " + wanted[name].String())
 	}
 	return fmt.Errorf("namespace %s at %s does not know the search attributes %s, without which no run gets on: "+
 		"create them with 'temporal operator search-attribute create -n %s%s'",
-		opts.Namespace, opts.HostPort, strings.Join(missing, ", "), opts.Namespace, flags)
+		opts.Namespace, opts.HostPort, strings.Join(missing, ", "), opts.Namespace, flags.String())
 }
