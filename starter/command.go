@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/workflows"
 )
 
@@ -23,6 +24,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.PersistentFlags().StringVar(&p.keys.StateDir, "state-dir", ".tollgate", "state folder of the worker, where it keeps the keys that it made")
+	root.PersistentFlags().StringVar(&p.keys.File, "codec-key-file", "", "keys that payloads are encrypted with (default $"+
+		payloadcodec.KeyFileVariable+", else $"+payloadcodec.KeyVariable+", else "+payloadcodec.FileName+" in --state-dir if Temporal is on this machine)")
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -31,7 +35,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	})
 	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand(),
 		p.scheduleCommand(), p.decideCommand(workflows.Approve), p.decideCommand(workflows.Reject), p.pauseCommand(), p.resumeCommand(),
-		p.raiseBudgetCommand())
+		p.raiseBudgetCommand(), p.listCommand(), p.codecServerCommand())
 
 	code, line := exitCode(root.ExecuteContext(ctx))
 	if line != "" {

@@ -70,13 +70,11 @@ func (a ApprovalInput) check() error {
 // approvals are the items that need one, and what was decided. Approved ones
 // stay there when they are charged.
 type approvals struct {
-	Held     Ranges `json:"held"`
+	Waiting  Ranges `json:"waiting,omitempty"`
 	Approved Ranges `json:"approved,omitempty"`
 	Rejected Ranges `json:"rejected,omitempty"`
 	Closed   bool   `json:"closed,omitempty"` // the gate was passed: nothing can be decided any more
 }
-
-func (a *approvals) waiting() Ranges { return a.Held.Without(a.Approved).Without(a.Rejected) }
 
 // hold takes the items that need an approval out of what is charged first.
 func (b *billing) hold(ctx workflow.Context) error {
@@ -95,7 +93,7 @@ func (b *billing) hold(ctx workflow.Context) error {
 		}
 		held = found.Items
 	}
-	b.state.Approvals = &approvals{Held: held}
+	b.state.Approvals = &approvals{Waiting: held}
 	b.state.Rest = b.state.Rest.Without(held)
 	return nil
 }
@@ -108,7 +106,8 @@ func (b *billing) bookHeld() {
 	}
 	rest := Exceptions{Rejected: gate.Rejected}
 	if !gate.Closed {
-		rest.NotAttempted = gate.Held.Without(gate.Rejected)
+		rest.NotAttempted.Merge(gate.Waiting)
+		rest.NotAttempted.Merge(gate.Approved)
 	}
 	b.state.Tally.Count(Rejected, rest.Rejected.Len())
 	b.state.Tally.Count(NotAttempted, rest.NotAttempted.Len())
@@ -128,10 +127,10 @@ func (b *billing) approvalGate(ctx workflow.Context) {
 	b.phase = StateAwaiting
 	gate := b.state.Approvals
 	b.awaiting = workflow.Now(ctx).Add(b.in.Approval.Timeout)
-	decided := func() bool { return b.stop != "" || (b.paused == "" && len(gate.waiting()) == 0) }
+	decided := func() bool { return b.stop != "" || (b.paused == "" && len(gate.Waiting) == 0) }
 	inTime, err := workflow.AwaitWithTimeout(ctx, b.in.Approval.Timeout, decided)
 	if err == nil && !inTime {
-		b.decide(b.in.Approval.OnTimeout, gate.waiting())
+		b.decide(b.in.Approval.OnTimeout, gate.Waiting)
 		err = workflow.Await(ctx, decided) // a pause may outlast it
 	}
 	b.awaiting = time.Time{}
@@ -157,6 +156,7 @@ func (b *billing) approvalGate(ctx workflow.Context) {
 }
 
 func (b *billing) decide(decision string, items Ranges) {
+	b.state.Approvals.Waiting = b.state.Approvals.Waiting.Without(items)
 	if decision == Approve {
 		b.state.Approvals.Approved.Merge(items)
 		return
@@ -171,7 +171,7 @@ func (b *billing) awaitingNow() *Awaiting {
 	}
 	out := &Awaiting{Until: b.awaiting}
 	if !b.state.Approvals.Closed {
-		waiting := b.state.Approvals.waiting()
+		waiting := b.state.Approvals.Waiting
 		out.Items = waiting.Len()
 		out.Ranges, _ = waiting.Clip(outcome.MaxRanges)
 	}

@@ -37,7 +37,9 @@ func Billing(ctx workflow.Context, in BillingInput) (Summary, error) {
 	if err := b.setup(ctx); err != nil {
 		return Summary{}, err
 	}
-	return b.run(ctx)
+	summary, err := b.run(ctx)
+	b.show(ctx)
+	return summary, err
 }
 
 type billing struct {
@@ -51,10 +53,11 @@ type billing struct {
 	began    int // batches started in this run of the chain
 	handOver bool
 	stop     string
-	paused   string           // by whom and why; empty: it is not
-	pauses   int              // so far
-	awaiting time.Time        // until when the gate waits
-	raising  workflow.Mutex   // of the budget
+	paused   string         // by whom and why; empty: it is not
+	pauses   int            // so far
+	awaiting time.Time      // until when the gate waits
+	raising  workflow.Mutex // of the budget
+	shown    shown
 	detached workflow.Context // is not cancelled with the run
 
 	replacing workflow.Mutex   // of the key
@@ -80,6 +83,7 @@ func (b *billing) setup(ctx workflow.Context) error {
 		return err
 	}
 	b.listen(ctx)
+	b.beSeen()
 	return b.takeUpdates(ctx)
 }
 

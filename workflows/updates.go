@@ -90,10 +90,10 @@ func (b *billing) takeDecisions(ctx workflow.Context, decision string) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, decision, func(_ workflow.Context, d Decision) (Decided, error) {
 		items := d.Items
 		if len(items) == 0 {
-			items = b.state.Approvals.waiting()
+			items = b.state.Approvals.Waiting
 		}
 		b.decide(decision, items)
-		return Decided{Items: items.Len(), Waiting: b.state.Approvals.waiting().Len()}, nil
+		return Decided{Items: items.Len(), Waiting: b.state.Approvals.Waiting.Len()}, nil
 	}, workflow.UpdateHandlerOptions{Validator: b.checkDecision})
 }
 
@@ -112,11 +112,10 @@ func (b *billing) checkDecision(d Decision) error {
 	case !d.Items.Valid():
 		return errors.New("the items are no set of ranges in ascending order")
 	}
-	waiting := gate.waiting()
-	if len(waiting) == 0 {
+	if len(gate.Waiting) == 0 {
 		return errors.New("nothing waits for a decision")
 	}
-	if others := d.Items.Without(waiting); len(others) > 0 {
+	if others := d.Items.Without(gate.Waiting); len(others) > 0 {
 		return fmt.Errorf("item %d does not wait for a decision: it needs none, or there was one already", others[0].From)
 	}
 	return nil

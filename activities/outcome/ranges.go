@@ -76,10 +76,14 @@ func (r *Ranges) Take(n int) Ranges {
 // Without is the items of the set that are not in other.
 func (r Ranges) Without(other Ranges) Ranges {
 	var left Ranges
+	passed := 0 // of other: both ascend, so that neither is gone through twice
 	for _, x := range r {
-		for _, o := range other {
-			if o.To <= x.From || o.From >= x.To {
-				continue
+		for passed < len(other) && other[passed].To <= x.From {
+			passed++
+		}
+		for _, o := range other[passed:] {
+			if o.From >= x.To {
+				break
 			}
 			left.Add(x.From, o.From)
 			x.From = min(o.To, x.To)

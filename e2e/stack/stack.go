@@ -25,6 +25,7 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vendorsim"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 // Namespace is the one that the dev server comes with.
@@ -65,15 +66,14 @@ type Stack struct {
 	proxyURL     string // of both planes; empty until there is a proxy
 	proxyAddr    string // of a proxy on its own, which comes back at the same one
 	adminKey     string
+	codecKey     string // what payloads are encrypted with
 
 	temporal, vendor, proxy, worker *Process
 }
 
 // Start starts everything but the worker. After an error nothing is left running.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
-	key := make([]byte, 16)
-	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
-	s := &Stack{cfg: cfg, adminKey: "admin_" + hex.EncodeToString(key)}
+	s := &Stack{cfg: cfg, adminKey: "admin_" + randomHex(16), codecKey: "stack: " + randomHex(payloadcodec.KeySize)}
 	// Without it Temporal's programs read the profiles of whoever runs this.
 	if err := os.WriteFile(s.temporalConfig(), nil, 0o600); err != nil {
 		return nil, err
@@ -95,6 +95,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		}
 	}
 	return s, nil
+}
+
+func randomHex(n int) string {
+	key := make([]byte, n)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(key)
 }
 
 func (s *Stack) startVendor(ctx context.Context) error {
@@ -299,7 +305,8 @@ func (s *Stack) environ() []string {
 	env := []string{
 		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
 		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
-		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey,
+		payloadcodec.KeyVariable + "=" + s.codecKey, "STRIPE_SECRET_KEY=" + vendorSecret,
 	}
 	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {
