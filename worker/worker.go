@@ -117,7 +117,7 @@ func (m *Main) Run(ctx context.Context) error {
 		// Activities that are started with the workflow task do not pass the queue, and
 		// so not its limit either.
 		DisableEagerActivities: m.cfg.ActivitiesPerSecond > 0,
-		OnFatalError:                       func(err error) { m.report(fmt.Errorf("the Temporal worker died: %w", err)) },
+		OnFatalError:           func(err error) { m.report(fmt.Errorf("the Temporal worker died: %w", err)) },
 	})
 	w.RegisterWorkflow(workflows.Billing)
 	w.RegisterWorkflow(workflows.ChargeBatch)
