@@ -226,27 +226,6 @@ func TestChargeRange_LeavesAsideAHeartbeatThatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-func TestChargeRange_SaysHowFarItIsWhileItGoesOn(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	b.env.SetWorkerOptions(worker.Options{MaxHeartbeatThrottleInterval: time.Millisecond, DefaultHeartbeatThrottleInterval: time.Millisecond})
-	told := make(chan struct{})
-	var once sync.Once
-	b.env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
-		var so activities.RangeResult
-		if details.Get(&so) == nil && so.Done.Len() == 19 && so.Tally.Charged == 19 {
-			once.Do(func() { close(told) })
-		}
-	})
-	b.answer = byItem(map[int]http.HandlerFunc{15: func(w http.ResponseWriter, r *http.Request) {
-		<-told // all the others have ended by then
-		intent("succeeded")(w, r)
-	}})
-	result, err := b.chargeRange(t, rangeInput(t))
-	require.NoError(t, err)
-	require.Equal(t, outcome.Span(10, 30), result.Done)
-}
-
 func TestChargeRange_OfAListThatChangedChargesNobody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -306,11 +285,18 @@ func TestChargeRange_CancelledStartsNothingMoreAndTellsWhatItCutOff(t *testing.T
 	require.Equal(t, outcome.Span(13, 30), result.Left(in.Items))
 }
 
-func TestChargeRange_OnAWorkerThatStopsIsLeftToAnother(t *testing.T) {
+func TestChargeRange_OnAWorkerThatStopsTellsHowFarItIsAndIsLeftToAnother(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	stopping := make(chan struct{})
 	b.env.SetWorkerStopChannel(stopping)
+	var mu sync.Mutex
+	var told activities.RangeResult
+	b.env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = details.Get(&told)
+	})
 	in := rangeInput(t)
 	in.Concurrency, in.ChargeTimeout = 1, time.Hour
 
@@ -318,4 +304,8 @@ func TestChargeRange_OnAWorkerThatStopsIsLeftToAnother(t *testing.T) {
 
 	requireFault(t, err, activities.TypeWorkerStopping, true)
 	require.Len(t, b.keys(), 3)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, outcome.Span(10, 12), told.Done)
+	require.Equal(t, 2, told.Tally.Charged)
 }
