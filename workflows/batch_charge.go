@@ -75,7 +75,8 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 		Earlier:        b.in.Earlier,
 	}).Get(ctx, &result)
 	b.inFlight -= items.Len()
-	if err != nil || result.Tally.Total() != result.Done.Len() {
+	sound := result.Tally.Total() == result.Done.Len() && len(result.Done.Without(items)) == 0
+	if err != nil || !sound {
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
 		return true
@@ -97,6 +98,10 @@ func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.Ran
 		left = nil
 	case !passing:
 		b.outage.over()
+	}
+	if result.Stop == "" && b.stop == "" {
+		b.cut(left) // there is no reason to leave anything
+		left = nil
 	}
 	b.rest.Merge(left)
 	if result.Stop != "" && !passing {
