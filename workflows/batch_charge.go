@@ -80,7 +80,8 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 		b.rest.Merge(items) // a pause came before it began
 		return true
 	}
-	if err != nil || result.Tally.Total() != result.Done.Len() {
+	sound := result.Tally.Total() == result.Done.Len() && len(result.Done.Without(items)) == 0
+	if err != nil || !sound {
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
 		return true
@@ -108,6 +109,10 @@ func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.Ran
 		left = nil
 	case !passing:
 		b.outage.over()
+	}
+	if result.Stop == "" && b.stop == "" {
+		b.cut(left) // there is no reason to leave anything
+		left = nil
 	}
 	b.rest.Merge(left)
 	if result.Stop != "" && !passing {

@@ -24,7 +24,14 @@ func recordedHistories() []string {
 		"billing_cap.json",
 		"billing_decline.json",
 		"billing_revoked.json",
+		"billing_many.json",
+		"billing_expired.json",
+		"billing_canceled.json",
+		"billing_continued.json",
 		"charge_batch.json",
+		"charge_batch_many.json",
+		"charge_batch_canceled.json",
+		"charge_batch_continued.json",
 	}
 }
 

@@ -35,15 +35,15 @@ func (s *Stack) TemporalClient(ctx context.Context) (client.Client, error) {
 }
 
 // History is the whole history of a run, as the server has it: payloads are
-// encrypted, and Keys opens them.
-func (s *Stack) History(ctx context.Context, workflowID string) (*history.History, error) {
+// encrypted, and Keys opens them. An empty run ID means the latest of the chain.
+func (s *Stack) History(ctx context.Context, workflowID, runID string) (*history.History, error) {
 	connected, err := s.TemporalClient(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer connected.Close()
 	events := &history.History{}
-	page := connected.GetWorkflowHistory(ctx, workflowID, "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	page := connected.GetWorkflowHistory(ctx, workflowID, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for page.HasNext() {
 		event, err := page.Next()
 		if err != nil {

@@ -45,7 +45,9 @@ type scenario struct {
 	plan    string
 	methods []string // payment methods, in turn over the customers
 	budget  string
+	args    []string // further ones of `starter run`
 	during  func(context.Context, *stack.Stack, string) error
+	chain   bool              // on a server that suggests to continue as new early
 	save    map[string]string // file name by workflow ID, "" for the run itself
 }
 
@@ -54,6 +56,23 @@ func scenarios() []scenario {
 		{plan: "happy", methods: []string{good}, budget: "1000", save: map[string]string{"": "billing_happy.json"}},
 		{plan: "cap", methods: []string{good}, budget: "300", save: map[string]string{"": "billing_cap.json", "/batch/0": "charge_batch.json"}},
 		{plan: "decline", methods: []string{good, bad}, budget: "1000", save: map[string]string{"": "billing_decline.json"}},
+		{
+			plan: "many", methods: []string{good, good, good, bad}, budget: "1000", args: []string{"--charges-per-activity", "10"},
+			save: map[string]string{"": "billing_many.json", "/batch/1": "charge_batch_many.json"},
+		},
+		{
+			plan: "expired", methods: []string{good}, budget: "1000", args: []string{"--key-ttl", "1s", "--key-renewals", "100", "--window", "1"},
+			save: map[string]string{"": "billing_expired.json"},
+		},
+		{
+			plan: "canceled", methods: []string{good}, budget: "1000", args: []string{"--charges-per-activity", "10"}, during: cancelRun,
+			save: map[string]string{"": "billing_canceled.json", "/batch/0": "charge_batch_canceled.json"},
+		},
+		{
+			// Of ten items, so that a batch is long enough for a server that suggests early.
+			plan: "long", methods: []string{good}, budget: "1000", args: []string{"--parallelism", "1", "--batch-size", "10"}, chain: true,
+			save: map[string]string{"": "billing_continued.json", "/batch/1": "charge_batch_continued.json"},
+		},
 		{plan: "revoked", methods: []string{good}, budget: "1000", during: revoke, save: map[string]string{"": "billing_revoked.json"}},
 	}
 }
@@ -71,9 +90,25 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := stack.Start(ctx, stack.Config{
-		Dir: dir, Bin: bin, Temporal: temporal, Faults: "none", Latency: 50 * time.Millisecond,
-	})
+	for _, chain := range []bool{false, true} {
+		folder := filepath.Join(dir, fmt.Sprintf("chain-%t", chain))
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			return err
+		}
+		cfg := stack.Config{Dir: folder, Bin: bin, Temporal: temporal, Faults: "none", Latency: 50 * time.Millisecond}
+		if chain {
+			cfg.TemporalArgs = []string{"--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=20"}
+		}
+		if err := recordOn(ctx, cfg, chain); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+// recordOn records the scenarios that are for one kind of server.
+func recordOn(ctx context.Context, cfg stack.Config, chain bool) error {
+	s, err := stack.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -82,11 +117,14 @@ func run(ctx context.Context) error {
 		return err
 	}
 	for _, sc := range scenarios() {
-		if err := sc.record(ctx, s, dir); err != nil {
+		if sc.chain != chain {
+			continue
+		}
+		if err := sc.record(ctx, s, cfg.Dir); err != nil {
 			return fmt.Errorf("%s: %w", sc.plan, err)
 		}
 	}
-	return os.RemoveAll(dir)
+	return nil
 }
 
 // customers is small, since a history is kept in the repository, and large
@@ -107,8 +145,10 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 	if err != nil {
 		return err
 	}
-	cmd := s.Starter(ctx, "run", "--plan", sc.plan, "--period", period, "--customers", list, "--budget-usd", sc.budget,
-		"--batch-size", "30", "--window", "4", "--wait")
+	cmd := s.Starter(ctx, append([]string{
+		"run", "--plan", sc.plan, "--period", period, "--customers", list, "--budget-usd", sc.budget,
+		"--batch-size", "30", "--window", "4", "--wait",
+	}, sc.args...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
@@ -120,21 +160,39 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 	}
 	const attention = 4 // the starter's exit code for a run that ended and needs a look
 	var exit *exec.ExitError
-	if err := cmd.Wait(); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != attention) {
+	err = cmd.Wait()
+	canceled := errors.As(err, &exit) && exit.ExitCode() == 1 && sc.during != nil
+	if err != nil && !canceled && (exit == nil || exit.ExitCode() != attention) {
 		return err
 	}
 	for suffix, name := range sc.save {
-		if err := save(ctx, s, id+suffix, filepath.Join(folder, name)); err != nil {
+		runID := "" // the latest
+		if sc.chain {
+			// The first link of the chain is the one that continues as new.
+			if runID, err = firstRun(ctx, s, id+suffix); err != nil {
+				return err
+			}
+		}
+		if err := save(ctx, s, id+suffix, runID, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// firstRun is the run ID of the first link of a chain.
+func firstRun(ctx context.Context, s *stack.Stack, id string) (string, error) {
+	history, err := s.History(ctx, id, "")
+	if err != nil {
+		return "", err
+	}
+	return history.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId(), nil
+}
+
 // save writes a history with its payloads in clear: what it holds can be reviewed,
 // and is replayed without a key.
-func save(ctx context.Context, s *stack.Stack, id, path string) error {
-	events, err := s.History(ctx, id)
+func save(ctx context.Context, s *stack.Stack, id, runID, path string) error {
+	events, err := s.History(ctx, id, runID)
 	if err != nil {
 		return err
 	}
@@ -160,6 +218,15 @@ func save(ctx context.Context, s *stack.Stack, id, path string) error {
 
 // revoke closes the run once the vendor has made some of its charges.
 func revoke(ctx context.Context, s *stack.Stack, id string) error {
+	return afterSome(ctx, s, func() error { return s.Starter(ctx, "revoke", id).Run() })
+}
+
+// cancelRun cancels the run at such a moment.
+func cancelRun(ctx context.Context, s *stack.Stack, id string) error {
+	return afterSome(ctx, s, func() error { return s.TemporalCLI(ctx, "workflow", "cancel", "--workflow-id", id).Run() })
+}
+
+func afterSome(ctx context.Context, s *stack.Stack, do func() error) error {
 	before, err := s.Truth(ctx)
 	if err != nil {
 		return err
@@ -168,7 +235,7 @@ func revoke(ctx context.Context, s *stack.Stack, id string) error {
 	defer tick.Stop()
 	for {
 		if now, err := s.Truth(ctx); err == nil && now.Charges > before.Charges+5 {
-			return s.Starter(ctx, "revoke", id).Run()
+			return do()
 		}
 		select {
 		case <-tick.C:
