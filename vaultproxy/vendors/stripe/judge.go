@@ -37,13 +37,13 @@ func (e stripeError) reason(otherwise string) string {
 //	401, 403          our secret was refused before it began
 //	429               refused before it began
 //	409, 424, 5xx, …  nothing is proved
-func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	if a.Status >= 200 && a.Status <= 299 {
 		var obj object
 		if err := json.Unmarshal(a.Body, &obj); err != nil || obj.ID == "" || (s.Target != "" && obj.ID != s.Target) {
 			return obj.notUnderstood()
 		}
-		return obj.verdict(s)
+		return obj.verdict(p, s)
 	}
 	var body struct {
 		Error stripeError `json:"error"`

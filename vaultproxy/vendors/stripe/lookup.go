@@ -23,24 +23,24 @@ const (
 // Lookup finds out what became of a call. Creations are found by their stamp in
 // Stripe's lists, which, unlike its search, show an object as soon as it is
 // there; moves of an object are read off the object.
-func (*Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
 	switch s.Operation {
 	case intentCreate:
-		return findStamped(ctx, s, g, "/v1/payment_intents", "customer")
+		return p.findStamped(ctx, s, g, "/v1/payment_intents", "customer")
 	case chargeCreate:
-		return findStamped(ctx, s, g, "/v1/charges", "customer")
+		return p.findStamped(ctx, s, g, "/v1/charges", "customer")
 	case refundCreate:
-		return findStamped(ctx, s, g, "/v1/refunds", "charge", "payment_intent")
+		return p.findStamped(ctx, s, g, "/v1/refunds", "charge", "payment_intent")
 	case intentConfirm, intentCapture, intentCancel:
-		return readMoved(ctx, s, g, "/v1/payment_intents/")
+		return p.readMoved(ctx, s, g, "/v1/payment_intents/")
 	case chargeCapture:
-		return readMoved(ctx, s, g, "/v1/charges/")
+		return p.readMoved(ctx, s, g, "/v1/charges/")
 	}
 	return vendors.Finding{}, nil
 }
 
 // Follow reads the object that a committed call holds an amount for.
-func (*Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
+func (p *Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
 	for prefix, path := range map[string]string{
 		"pi_": "/v1/payment_intents/", "ch_": "/v1/charges/", "py_": "/v1/charges/", "re_": "/v1/refunds/", "pyr_": "/v1/refunds/",
 	} {
@@ -51,14 +51,14 @@ func (*Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g v
 		if err != nil {
 			return vendors.Finding{}, err
 		}
-		v := obj.verdict(s)
+		v := obj.verdict(p, s)
 		return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
 	}
 	return vendors.Finding{}, nil
 }
 
 // findStamped pages through the newest objects back to the call's first send.
-func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path string, filters ...string) (vendors.Finding, error) {
+func (p *Profile) findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path string, filters ...string) (vendors.Finding, error) {
 	sent, err := vendors.ParseForm(string(s.Wire.Body))
 	if err != nil {
 		return vendors.Finding{}, err
@@ -93,7 +93,7 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 				return vendors.Finding{}, &vendors.LookupError{Status: answer.Status}
 			}
 			if last.Metadata["tollgate_call"] == stamp {
-				return found(s, last, raw), nil
+				return p.found(s, last, raw), nil
 			}
 		}
 		if !page.HasMore {
@@ -119,11 +119,11 @@ const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // found judges an object that a call certainly made. One that is still being
 // confirmed is not judged yet.
-func found(s vendors.Sent, obj object, raw json.RawMessage) vendors.Finding {
+func (p *Profile) found(s vendors.Sent, obj object, raw json.RawMessage) vendors.Finding {
 	if unfinished(s, obj) {
 		return vendors.Finding{}
 	}
-	v := obj.verdict(s)
+	v := obj.verdict(p, s)
 	if !v.Final() {
 		return vendors.Finding{}
 	}
@@ -142,7 +142,7 @@ func unfinished(s vendors.Sent, obj object) bool {
 // readMoved judges a confirm, capture or cancel by the object that it acts on.
 // A state that the object may have had before proves the move only if the move
 // is the one way to it.
-func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path string) (vendors.Finding, error) {
+func (p *Profile) readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path string) (vendors.Finding, error) {
 	obj, raw, err := get(ctx, g, path, s.Target)
 	if err != nil {
 		return vendors.Finding{}, err
@@ -158,7 +158,7 @@ func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path strin
 		s.Operation == intentCancel && obj.Status != "canceled":
 		return vendors.Finding{Absent: true}, nil
 	}
-	v := obj.verdict(s)
+	v := obj.verdict(p, s)
 	if !v.Final() {
 		return vendors.Finding{}, nil
 	}

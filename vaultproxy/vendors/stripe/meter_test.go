@@ -118,9 +118,9 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		"a confirmation of an unknown object costs its amount": {
 			intents + "/pi_1/confirm", "", vendors.Booking{}, intent("requires_confirmation", 2500, 0, 0), 25 * money.Dollar, 0, "", 1},
 		"a partial capture takes the whole hold over": {
-			intents + "/pi_1/capture", "amount_to_capture=400", held, "", 10 * money.Dollar, 17, "amount_to_capture=400", 0},
+			intents + "/pi_1/capture", "amount_to_capture=400", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 17, "amount_to_capture=400", 1},
 		"a capture above the hold costs what is asked": {
-			intents + "/pi_1/capture", "amount_to_capture=1500", held, "", 15 * money.Dollar, 17, "amount_to_capture=1500", 0},
+			intents + "/pi_1/capture", "amount_to_capture=1500", held, intent("requires_capture", 1000, 1000, 0), 15 * money.Dollar, 17, "amount_to_capture=1500", 1},
 		"a capture without an amount is pinned to what can be captured": {
 			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 17, "amount_to_capture=1000", 1},
 		"a pinned capture above the hold costs what is pinned": {
@@ -134,7 +134,7 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		"a charge's capture is pinned to its amount": {
 			"/v1/charges/ch_1/capture", "", vendors.Booking{}, charge(800, 0, 0), 8 * money.Dollar, 0, "amount=800", 1},
 		"a charge's partial capture": {
-			"/v1/charges/ch_1/capture", "amount=300", held, "", 10 * money.Dollar, 17, "amount=300", 0},
+			"/v1/charges/ch_1/capture", "amount=300", held, charge(1000, 0, 0), 10 * money.Dollar, 17, "amount=300", 1},
 		"a cancel costs nothing and asks nothing": {
 			intents + "/pi_1/cancel", "cancellation_reason=abandoned", held, "", 0, 0, "cancellation_reason=abandoned", 0},
 	} {

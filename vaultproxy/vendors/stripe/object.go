@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
-	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
@@ -28,16 +27,6 @@ type object struct {
 	FailureCode      string            `json:"failure_code"`
 	FailureMessage   string            `json:"failure_message"`
 	Metadata         map[string]string `json:"metadata"`
-}
-
-func (o object) price(minor int64) (money.USD, error) {
-	if err := checkCurrency(o.Currency); err != nil {
-		return 0, err
-	}
-	if minor < 0 {
-		return 0, refuse(vendors.AmountInvalid, "Stripe reports a negative amount for this object")
-	}
-	return money.Cents(minor)
 }
 
 // capturable is what a capture without an amount would take.
@@ -79,19 +68,19 @@ func (o object) failed() bool {
 
 // verdict says what the state of an object proves about the call that made or
 // moved it. Statuses: https://docs.stripe.com/payments/paymentintents/lifecycle.
-func (o object) verdict(s vendors.Sent) vendors.Verdict {
+func (o object) verdict(p *Profile, s vendors.Sent) vendors.Verdict {
 	switch o.Object {
 	case "payment_intent":
-		return o.intentVerdict(s)
+		return o.intentVerdict(p, s)
 	case "charge":
-		return o.chargeVerdict()
+		return o.chargeVerdict(p)
 	case "refund":
-		return o.refundVerdict()
+		return o.refundVerdict(p)
 	}
 	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
 }
 
-func (o object) intentVerdict(s vendors.Sent) vendors.Verdict {
+func (o object) intentVerdict(p *Profile, s vendors.Sent) vendors.Verdict {
 	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
 	if s.Operation == intentCancel {
 		return o.cancelVerdict(v)
@@ -101,17 +90,17 @@ func (o object) intentVerdict(s vendors.Sent) vendors.Verdict {
 		if o.AmountReceived == nil {
 			return o.notUnderstood()
 		}
-		return o.settled(v, *o.AmountReceived)
+		return o.settled(p, v, *o.AmountReceived)
 	case "canceled":
 		v.Outcome, v.Object = ledger.OutcomeReleased, ""
 		return v
 	case "requires_payment_method":
 		if o.failed() && confirms(s) {
-			return o.declined(s, v)
+			return o.declined(p, s, v)
 		}
-		return o.committed(v)
+		return o.committed(p, v)
 	case "requires_confirmation", "requires_action", "requires_capture", "processing":
-		return o.committed(v)
+		return o.committed(p, v)
 	}
 	return o.notUnderstood()
 }
@@ -125,7 +114,7 @@ func (o object) cancelVerdict(v vendors.Verdict) vendors.Verdict {
 	return v
 }
 
-func (o object) chargeVerdict() vendors.Verdict {
+func (o object) chargeVerdict(p *Profile) vendors.Verdict {
 	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
 	switch {
 	case o.Status == "succeeded" && o.Captured:
@@ -133,13 +122,13 @@ func (o object) chargeVerdict() vendors.Verdict {
 		if o.AmountCaptured != nil {
 			taken = *o.AmountCaptured
 		}
-		return o.settled(v, taken)
+		return o.settled(p, v, taken)
 	case o.Status == "succeeded" && o.AmountRefunded >= o.Amount && o.Amount > 0:
 		// An authorisation that was voided or has expired shows as refunded in full.
 		v.Outcome, v.Object, v.Reason = ledger.OutcomeReleased, "", "voided"
 		return v
 	case o.Status == "succeeded", o.Status == "pending":
-		return o.committed(v)
+		return o.committed(p, v)
 	case o.Status == "failed":
 		v.Outcome, v.Object, v.Declined = ledger.OutcomeReleased, "", true
 		v.Reason = stripeError{Code: o.FailureCode}.reason("declined")
@@ -148,13 +137,13 @@ func (o object) chargeVerdict() vendors.Verdict {
 	return o.notUnderstood()
 }
 
-func (o object) refundVerdict() vendors.Verdict {
+func (o object) refundVerdict(p *Profile) vendors.Verdict {
 	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
 	switch o.Status {
 	case "succeeded":
-		return o.settled(v, o.Amount)
+		return o.settled(p, v, o.Amount)
 	case "pending", "requires_action":
-		return o.committed(v)
+		return o.committed(p, v)
 	case "failed", "canceled":
 		v.Outcome, v.Object = ledger.OutcomeReleased, ""
 		return v
@@ -162,8 +151,8 @@ func (o object) refundVerdict() vendors.Verdict {
 	return o.notUnderstood()
 }
 
-func (o object) settled(v vendors.Verdict, minor int64) vendors.Verdict {
-	amount, err := o.price(minor)
+func (o object) settled(p *Profile, v vendors.Verdict, minor int64) vendors.Verdict {
+	amount, err := p.price(o.Currency, minor)
 	if err != nil {
 		return o.notUnderstood()
 	}
@@ -171,8 +160,8 @@ func (o object) settled(v vendors.Verdict, minor int64) vendors.Verdict {
 	return v
 }
 
-func (o object) committed(v vendors.Verdict) vendors.Verdict {
-	amount, err := o.price(o.Amount)
+func (o object) committed(p *Profile, v vendors.Verdict) vendors.Verdict {
+	amount, err := p.price(o.Currency, o.Amount)
 	if err != nil {
 		return o.notUnderstood()
 	}
@@ -185,13 +174,13 @@ func (o object) notUnderstood() vendors.Verdict {
 }
 
 // declined is the verdict on a call whose try to take the payment failed.
-func (o object) declined(s vendors.Sent, v vendors.Verdict) vendors.Verdict {
+func (o object) declined(p *Profile, s vendors.Sent, v vendors.Verdict) vendors.Verdict {
 	v.Reason, v.Declined = o.declineCode(), true
 	if offSession(s) {
 		v.Outcome, v.Object = ledger.OutcomeReleased, ""
 		return v
 	}
-	return o.committed(v)
+	return o.committed(p, v)
 }
 
 func (o object) declineCode() string {
