@@ -70,7 +70,7 @@ func Parse(data []byte) (*Table, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, errors.New("the file is empty")
 		}
-		return nil, err
+		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " ")) // on one line
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("one YAML document is needed, and there are several")

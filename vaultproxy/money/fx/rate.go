@@ -21,6 +21,11 @@ type Rate struct {
 // Currency is the lower-case code.
 func (r Rate) Currency() string { return r.currency }
 
+// Less reports whether one minor unit costs less than at another rate.
+func (r Rate) Less(other Rate) bool {
+	return other.micro != nil && (r.micro == nil || r.micro.Cmp(other.micro) < 0)
+}
+
 // Price is what an amount in minor units costs, rounded up to a whole micro-USD.
 // money.ErrOverflow; a negative amount is an error.
 func (r Rate) Price(minor int64) (money.USD, error) {

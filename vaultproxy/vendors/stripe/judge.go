@@ -38,6 +38,7 @@ func (e stripeError) reason(otherwise string) string {
 //	429               refused before it began
 //	409, 424, 5xx, …  nothing is proved
 func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+	p = p.judging(s)
 	if a.Status >= 200 && a.Status <= 299 {
 		var obj object
 		if err := json.Unmarshal(a.Body, &obj); err != nil || obj.ID == "" || (s.Target != "" && obj.ID != s.Target) {

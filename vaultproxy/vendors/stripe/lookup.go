@@ -24,6 +24,7 @@ const (
 // Stripe's lists, which, unlike its search, show an object as soon as it is
 // there; moves of an object are read off the object.
 func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+	p = p.judging(s)
 	switch s.Operation {
 	case intentCreate:
 		return p.findStamped(ctx, s, g, "/v1/payment_intents", "customer")
@@ -41,6 +42,7 @@ func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) 
 
 // Follow reads the object that a committed call holds an amount for.
 func (p *Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
+	p = p.judging(s)
 	for prefix, path := range map[string]string{
 		"pi_": "/v1/payment_intents/", "ch_": "/v1/charges/", "py_": "/v1/charges/", "re_": "/v1/refunds/", "pyr_": "/v1/refunds/",
 	} {

@@ -10,29 +10,44 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
-// Meter works out the price.
+// Meter works out the price, of what the key's scope allows.
 func (p *Profile) Meter(ctx context.Context, r vendors.Request, view vendors.View) (vendors.Quote, error) {
+	p, view = p.metering(ctx, r, view)
+	if err := checkAccount(r, view.Scope()); err != nil {
+		return vendors.Quote{}, err
+	}
 	if r.Read() {
-		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, nil
+		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, checkReadRequest(r, view.Scope())
 	}
 	op, object, err := find(r)
 	if err != nil {
 		return vendors.Quote{}, err
 	}
 	q := vendors.Quote{Request: r, Operation: op.name, Template: op.template(), Target: object}
+	if err := checkWrite(ctx, view, q); err != nil {
+		return vendors.Quote{}, err
+	}
+	if err := p.meter(ctx, view, op, &q); err != nil {
+		return q, err
+	}
+	q.Rate = p.books.rate()
+	return q, checkShares(ctx, view, q)
+}
+
+func (p *Profile) meter(ctx context.Context, view vendors.View, op operation, q *vendors.Quote) (err error) {
 	switch op.name {
 	case intentCreate, chargeCreate:
-		err = p.meterCreate(&q)
+		err = p.meterCreate(q)
 	case intentConfirm:
-		err = p.meterHeld(ctx, view, &q, "/v1/payment_intents/", "")
+		err = p.meterHeld(ctx, view, q, "/v1/payment_intents/", "")
 	case intentCapture:
-		err = p.meterHeld(ctx, view, &q, "/v1/payment_intents/", "amount_to_capture")
+		err = p.meterHeld(ctx, view, q, "/v1/payment_intents/", "amount_to_capture")
 	case chargeCapture:
-		err = p.meterHeld(ctx, view, &q, "/v1/charges/", "amount")
+		err = p.meterHeld(ctx, view, q, "/v1/charges/", "amount")
 	case refundCreate:
-		err = p.meterRefund(ctx, view, &q)
+		err = p.meterRefund(ctx, view, q)
 	}
-	return q, err
+	return err
 }
 
 func (p *Profile) meterCreate(q *vendors.Quote) error {
@@ -45,7 +60,7 @@ func (p *Profile) meterCreate(q *vendors.Quote) error {
 	}
 	text, ok := q.Request.Body.Get("amount")
 	if !ok {
-		return &vendors.Refusal{Code: vendors.Invalid, Param: "amount", Message: "amount is missing: an integer number of cents"}
+		return &vendors.Refusal{Code: vendors.Invalid, Param: "amount", Message: "amount is missing: a whole number of minor units, such as cents"}
 	}
 	minor, err := parseAmount("amount", text)
 	if err != nil {
@@ -109,11 +124,6 @@ func (p *Profile) meterRefund(ctx context.Context, view vendors.View, q *vendors
 	if hasCharge == hasIntent {
 		return refuse(vendors.Invalid, "a refund needs either charge or payment_intent")
 	}
-	if currency, ok := body.Get("currency"); ok {
-		if err := checkCurrency(currency); err != nil {
-			return err
-		}
-	}
 	// The amount alone would be in the object's currency, which only Stripe knows.
 	var (
 		obj object
@@ -129,6 +139,13 @@ func (p *Profile) meterRefund(ctx context.Context, view vendors.View, q *vendors
 	}
 	if err != nil {
 		return err
+	}
+	if currency, ok := body.Get("currency"); ok {
+		if code, _ := currencyCode(currency); code != obj.Currency {
+			return &vendors.Refusal{
+				Code: vendors.CurrencyUnsupported, Param: "currency", Message: "a refund is in the currency of what it refunds; leave currency out",
+			}
+		}
 	}
 	if text, ok := body.Get("amount"); ok {
 		minor, err := parseAmount("amount", text)
@@ -151,7 +168,7 @@ func (p *Profile) meterRefund(ctx context.Context, view vendors.View, q *vendors
 
 func isID(s string, prefixes ...string) bool {
 	for _, prefix := range prefixes {
-		if strings.HasPrefix(s, prefix) && policy.IsSegment(s) {
+		if len(s) > len(prefix) && strings.HasPrefix(s, prefix) && policy.IsSegment(s) {
 			return true
 		}
 	}

@@ -27,6 +27,9 @@ type object struct {
 	FailureCode      string            `json:"failure_code"`
 	FailureMessage   string            `json:"failure_message"`
 	Metadata         map[string]string `json:"metadata"`
+	Customer         reference         `json:"customer"`
+	OnBehalfOf       reference         `json:"on_behalf_of"`
+	TransferData     *transferData     `json:"transfer_data"`
 }
 
 // capturable is what a capture without an amount would take.

@@ -75,12 +75,6 @@ var operations = []operation{
 	}},
 }
 
-// connect are parameters that move money on to another account.
-var connect = map[string]bool{
-	"application_fee": true, "application_fee_amount": true, "destination": true, "on_behalf_of": true,
-	"reverse_transfer": true, "refund_application_fee": true, "transfer_data": true, "transfer_group": true,
-}
-
 // find returns the operation of a write, and the object in its path.
 func find(r vendors.Request) (operation, string, error) {
 	segments := strings.Split(strings.TrimPrefix(r.Path, "/v1/"), "/")
@@ -124,13 +118,13 @@ func creates(name string) bool {
 func (op operation) checkParams(params vendors.Params) error {
 	for _, p := range params {
 		root := vendors.Root(p.Name)
-		if connect[root] {
-			return &vendors.Refusal{
-				Code: vendors.ScopeDenied, Param: root,
-				Message: root + " would move money to another account, which this vault key's scope does not allow",
-			}
-		}
 		shape, known := op.params[root]
+		if share, yes := connect[root]; yes && !known {
+			if !share.on[op.name] {
+				return beyondScope(root)
+			}
+			shape, known = share.shape, true
+		}
 		if !known {
 			return &vendors.Refusal{
 				Code: vendors.Invalid, Param: root,

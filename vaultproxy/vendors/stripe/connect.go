@@ -1,0 +1,171 @@
+package stripe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+// share is a parameter that gives a part of a payment to another account, or acts
+// for one. https://docs.stripe.com/connect/charges
+type share struct {
+	shape kind
+	on    map[string]bool // operations on which a key's scope may allow it
+}
+
+// connect are these parameters. One that no operation is listed for is never
+// allowed: it moves money by rules that no price here covers.
+var connect = map[string]share{
+	"application_fee_amount": {shape: scalar, on: on(intentCreate, chargeCreate, intentCapture, chargeCapture, "payment_intents.update")},
+	"on_behalf_of":           {shape: scalar, on: on(intentCreate, chargeCreate)},
+	"transfer_data":          {shape: nested, on: on(intentCreate, chargeCreate, intentCapture, chargeCapture, "payment_intents.update")},
+	"transfer_group":         {shape: scalar, on: on(intentCreate, chargeCreate)},
+	"application_fee":        {},
+	"destination":            {},
+	"reverse_transfer":       {},
+	"refund_application_fee": {},
+}
+
+func on(operations ...string) map[string]bool {
+	set := make(map[string]bool, len(operations))
+	for _, name := range operations {
+		set[name] = true
+	}
+	return set
+}
+
+func beyondScope(param string) *vendors.Refusal {
+	return &vendors.Refusal{
+		Code: vendors.ScopeDenied, Param: param,
+		Message: param + " would act for another account or move money to it, which this vault key's scope does not allow",
+	}
+}
+
+// checkAccount holds Stripe-Account to the accounts of the scope.
+func checkAccount(r vendors.Request, scope ledger.Scope) error {
+	if account := r.Header[accountHeader]; account != "" && !slices.Contains(scope.Accounts, account) {
+		return refuse(vendors.ScopeDenied, "Stripe-Account names an account that is not among connected_accounts of this vault key's scope")
+	}
+	return nil
+}
+
+// checkConnect holds the shares that a write gives away to the scope, and those
+// that the object gives away on which it acts.
+func checkConnect(ctx context.Context, view vendors.View, q vendors.Quote) error {
+	scope, shares := view.Scope(), false
+	for _, p := range q.Request.Body {
+		root := vendors.Root(p.Name)
+		if _, yes := connect[root]; !yes {
+			continue
+		}
+		shares = true
+		allowed := false
+		switch p.Name {
+		case "application_fee_amount":
+			allowed = scope.ApplicationFees
+		case "on_behalf_of", "transfer_data[destination]", "destination":
+			allowed = slices.Contains(scope.Accounts, p.Value)
+		case "transfer_data[amount]", "transfer_group":
+			allowed = len(scope.Accounts) > 0
+		}
+		if !allowed {
+			return beyondScope(root)
+		}
+	}
+	if !shares || q.Target == "" {
+		return nil
+	}
+	obj, err := fetchTarget(ctx, view, q)
+	if err != nil {
+		return err
+	}
+	return obj.checkAccounts(scope)
+}
+
+// checkAccounts: what an object shares, it shares with accounts of the scope.
+func (o object) checkAccounts(scope ledger.Scope) error {
+	if o.OnBehalfOf != "" && !slices.Contains(scope.Accounts, string(o.OnBehalfOf)) {
+		return beyondScope("on_behalf_of")
+	}
+	if o.TransferData != nil && !slices.Contains(scope.Accounts, string(o.TransferData.Destination)) {
+		return beyondScope("transfer_data")
+	}
+	return nil
+}
+
+// checkShares bounds what a call gives away by what it takes. It comes after
+// metering, which pins amounts that were left out.
+func checkShares(ctx context.Context, view vendors.View, q vendors.Quote) error {
+	body := q.Request.Body
+	for _, name := range []string{"application_fee_amount", "transfer_data[amount]"} {
+		text, ok := body.Get(name)
+		if !ok {
+			continue
+		}
+		part, err := parseAmount(name, text)
+		if err != nil {
+			return err
+		}
+		whole, err := payment(ctx, view, q)
+		if err != nil {
+			return err
+		}
+		if part > whole {
+			return &vendors.Refusal{
+				Code: vendors.AmountInvalid, Param: vendors.Root(name), Message: fmt.Sprintf("%s is more than the payment itself", name),
+			}
+		}
+	}
+	return nil
+}
+
+// payment is the amount of what a write makes or moves, in minor units.
+func payment(ctx context.Context, view vendors.View, q vendors.Quote) (int64, error) {
+	for _, name := range []string{"amount_to_capture", "amount"} {
+		if text, ok := q.Request.Body.Get(name); ok {
+			return strconv.ParseInt(text, 10, 64) // metered already
+		}
+	}
+	if q.Target == "" {
+		return 0, refuse(vendors.AmountInvalid, "the payment that this is a part of has no amount")
+	}
+	obj, err := fetchTarget(ctx, view, q)
+	return obj.Amount, err
+}
+
+// fetchTarget reads the object that a write acts on.
+func fetchTarget(ctx context.Context, view vendors.View, q vendors.Quote) (object, error) {
+	collection, _, _ := strings.Cut(strings.TrimPrefix(q.Request.Path, "/v1/"), "/")
+	return fetch(ctx, view, "/v1/"+collection+"/", q.Target, nil)
+}
+
+// reference is the ID of another object, which may be given in full in its place.
+type reference string
+
+// UnmarshalJSON reads an ID, null, or an object with an ID.
+func (r *reference) UnmarshalJSON(b []byte) error {
+	var full struct {
+		ID string `json:"id"`
+	}
+	switch {
+	case string(b) == "null":
+		return nil
+	case len(b) > 0 && b[0] == '{':
+		if err := json.Unmarshal(b, &full); err != nil {
+			return err
+		}
+		*r = reference(full.ID)
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(r))
+}
+
+type transferData struct {
+	Destination reference `json:"destination"`
+}
