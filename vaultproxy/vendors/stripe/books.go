@@ -27,9 +27,9 @@ type books struct {
 	used     *fx.Rate  // the lowest rate that anything was priced at; with metering alone
 }
 
-// metering returns the profile as it meters one call, and the view through which
+// pricing returns the profile as it meters one call, and the view through which
 // it sees which holds may be taken over.
-func (p *Profile) metering(ctx context.Context, r vendors.Request, view vendors.View) (*Profile, vendors.View) {
+func (p *Profile) pricing(ctx context.Context, r vendors.Request, view vendors.View) (*Profile, vendors.View) {
 	b := &books{
 		metering: true, payout: r.Path == "/v1/payouts",
 		now: func() (time.Time, error) { return view.Now(ctx) },

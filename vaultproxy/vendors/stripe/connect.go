@@ -15,17 +15,18 @@ import (
 // share is a parameter that gives a part of a payment to another account, or acts
 // for one. https://docs.stripe.com/connect/charges
 type share struct {
-	shape kind
+	shape shape
 	on    map[string]bool // operations on which a key's scope may allow it
 }
 
-// connect are these parameters. One that no operation is listed for is never
-// allowed: it moves money by rules that no price here covers.
+// connect are these parameters, with the operations that know them besides their
+// own. On another one they are refused, whatever the scope: they would move money
+// by rules that no price here covers.
 var connect = map[string]share{
-	"application_fee_amount": {shape: scalar, on: on(intentCreate, chargeCreate, intentCapture, chargeCapture, "payment_intents.update")},
-	"on_behalf_of":           {shape: scalar, on: on(intentCreate, chargeCreate)},
-	"transfer_data":          {shape: nested, on: on(intentCreate, chargeCreate, intentCapture, chargeCapture, "payment_intents.update")},
-	"transfer_group":         {shape: scalar, on: on(intentCreate, chargeCreate)},
+	"application_fee_amount": {shape: scalar, on: on(intentCreate, "payment_intents.update", "payment_intents.capture", "charges.create", "charges.capture")},
+	"on_behalf_of":           {shape: scalar, on: on(intentCreate, "charges.create")},
+	"transfer_data":          {shape: nested, on: on(intentCreate, "payment_intents.update", "payment_intents.capture", "charges.create", "charges.capture")},
+	"transfer_group":         {shape: scalar, on: on(intentCreate, "charges.create")},
 	"application_fee":        {},
 	"destination":            {},
 	"reverse_transfer":       {},
@@ -55,13 +56,21 @@ func checkAccount(r vendors.Request, scope ledger.Scope) error {
 	return nil
 }
 
+// shares reports whether a parameter gives something to another account. The
+// destination of a payout is a bank account of one's own.
+func (op operation) shares(root string) bool {
+	_, yes := connect[root]
+	_, own := op.params[root]
+	return yes && (!own || op.object == "transfer")
+}
+
 // checkConnect holds the shares that a write gives away to the scope, and those
 // that the object gives away on which it acts.
-func checkConnect(ctx context.Context, view vendors.View, q vendors.Quote) error {
-	scope, shares := view.Scope(), false
-	for _, p := range q.Request.Body {
+func (m *metering) checkConnect(ctx context.Context, op operation) error {
+	scope, shares := m.view.Scope(), false
+	for _, p := range m.Request.Body {
 		root := vendors.Root(p.Name)
-		if _, yes := connect[root]; !yes {
+		if !op.shares(root) {
 			continue
 		}
 		shares = true
@@ -78,10 +87,10 @@ func checkConnect(ctx context.Context, view vendors.View, q vendors.Quote) error
 			return beyondScope(root)
 		}
 	}
-	if !shares || q.Target == "" {
+	if !shares || m.Target == "" {
 		return nil
 	}
-	obj, err := fetchTarget(ctx, view, q)
+	obj, err := m.inPath(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,10 +110,9 @@ func (o object) checkAccounts(scope ledger.Scope) error {
 
 // checkShares bounds what a call gives away by what it takes. It comes after
 // metering, which pins amounts that were left out.
-func checkShares(ctx context.Context, view vendors.View, q vendors.Quote) error {
-	body := q.Request.Body
+func (m *metering) checkShares(ctx context.Context) error {
 	for _, name := range []string{"application_fee_amount", "transfer_data[amount]"} {
-		text, ok := body.Get(name)
+		text, ok := m.Request.Body.Get(name)
 		if !ok {
 			continue
 		}
@@ -112,7 +120,7 @@ func checkShares(ctx context.Context, view vendors.View, q vendors.Quote) error 
 		if err != nil {
 			return err
 		}
-		whole, err := payment(ctx, view, q)
+		whole, err := m.payment(ctx)
 		if err != nil {
 			return err
 		}
@@ -126,23 +134,23 @@ func checkShares(ctx context.Context, view vendors.View, q vendors.Quote) error 
 }
 
 // payment is the amount of what a write makes or moves, in minor units.
-func payment(ctx context.Context, view vendors.View, q vendors.Quote) (int64, error) {
+func (m *metering) payment(ctx context.Context) (int64, error) {
 	for _, name := range []string{"amount_to_capture", "amount"} {
-		if text, ok := q.Request.Body.Get(name); ok {
+		if text, ok := m.Request.Body.Get(name); ok {
 			return strconv.ParseInt(text, 10, 64) // metered already
 		}
 	}
-	if q.Target == "" {
+	if m.Target == "" {
 		return 0, refuse(vendors.AmountInvalid, "the payment that this is a part of has no amount")
 	}
-	obj, err := fetchTarget(ctx, view, q)
+	obj, err := m.inPath(ctx)
 	return obj.Amount, err
 }
 
-// fetchTarget reads the object that a write acts on.
-func fetchTarget(ctx context.Context, view vendors.View, q vendors.Quote) (object, error) {
-	collection, _, _ := strings.Cut(strings.TrimPrefix(q.Request.Path, "/v1/"), "/")
-	return fetch(ctx, view, "/v1/"+collection+"/", q.Target, nil)
+// inPath reads the object in the path, of whatever sort it is.
+func (m *metering) inPath(ctx context.Context) (object, error) {
+	collection, _, _ := strings.Cut(strings.TrimPrefix(m.Request.Path, "/v1/"), "/")
+	return fetch(ctx, m.view, "/v1/"+collection+"/", m.Target, nil)
 }
 
 // reference is the ID of another object, which may be given in full in its place.

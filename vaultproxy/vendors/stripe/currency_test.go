@@ -81,6 +81,18 @@ func TestMeter_RefusesAmountsThatStripeHasNoUnitFor(t *testing.T) {
 	}
 }
 
+func TestMeter_TakesPayoutsInWholeForintsOnly(t *testing.T) {
+	t.Parallel()
+	for _, currency := range []string{"huf", "twd", "isk"} {
+		_, err := meter(t, abroad(t), "/v1/payouts", "amount=150&currency="+currency)
+		requireRefusal(t, err, vendors.AmountInvalid, "amount")
+		_, err = meter(t, abroad(t), "/v1/payouts", "amount=200&currency="+currency)
+		require.NoError(t, err)
+	}
+	_, err := meter(t, abroad(t), "/v1/payouts", "amount=151&currency=eur")
+	require.NoError(t, err)
+}
+
 func TestMeter_RefusesACurrencyWithoutARateAndSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	_, err := meter(t, abroad(t), intents, "amount=100&currency=gbp")

@@ -73,15 +73,15 @@ func TestParse_TakesReadsWithAQuery(t *testing.T) {
 func TestParse_RefusesOperationsThatItDoesNotMeter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ method, path string }{
-		{"POST", "/v1/payouts"}, {"POST", "/v1/transfers"}, {"POST", "/v1/topups"}, {"POST", "/v1/subscriptions"},
-		{"POST", "/v1/checkout/sessions"}, {"POST", "/v1/payment_links"}, {"POST", "/v1/invoices"}, {"POST", "/v1/invoices/in_1/pay"},
-		{"POST", "/v1/customers"}, {"POST", "/v1/quotes"}, {"POST", "/v1/accounts"}, {"POST", "/v1/tokens"},
-		{"POST", intents + "/pi_1"}, {"POST", intents + "/pi_1/increment_authorization"},
+		{"POST", "/v1/subscriptions"}, {"POST", "/v1/subscriptions/sub_1"}, {"POST", "/v1/subscription_items"},
+		{"POST", "/v1/checkout/sessions"}, {"POST", "/v1/payment_links"}, {"POST", "/v1/invoices/in_1"}, {"POST", "/v1/invoices/in_1/send"},
+		{"POST", "/v1/quotes"}, {"POST", "/v1/quotes/qt_1/accept"}, {"POST", "/v1/accounts"}, {"POST", "/v1/tokens"},
+		{"POST", "/v1/payouts/po_1/reverse"}, {"POST", "/v1/invoiceitems/ii_1"}, {"POST", "/v1/customers/cus_1/sources"},
+		{"POST", "/v1/customers/cus_1/balance_transactions"}, {"POST", "/v1/transfers/po_1/reversals"}, {"POST", "/v1/payouts/tr_1/cancel"},
 		{"POST", intents + "/pi_1/apply_customer_balance"}, {"POST", intents + "/pi_1/capture/again"},
-		{"POST", intents + "/ch_1/capture"}, {"POST", intents + "/search"}, {"POST", "/v1/charges/ch_1"}, {"POST", "/v1/charges/pi_1/capture"},
-		{"POST", "/v1/charges/ch_1/refund"}, {"POST", "/v1/charges/ch_1/refunds"}, {"POST", "/v1/refunds/re_1"},
-		{"POST", "/v1/refunds/re_1/cancel"}, {"POST", "/v1/"}, {"POST", "/v1/Payment_intents"},
-		{"DELETE", "/v1/customers/cus_1"}, {"DELETE", intents + "/pi_1"},
+		{"POST", intents + "/ch_1/capture"}, {"POST", intents + "/search"}, {"POST", "/v1/charges/pi_1/capture"},
+		{"POST", "/v1/charges/ch_1/refund"}, {"POST", "/v1/charges/ch_1/refunds"}, {"POST", "/v1/"}, {"POST", "/v1/Payment_intents"},
+		{"DELETE", "/v1/customers/cus_1"}, {"DELETE", intents + "/pi_1"}, {"DELETE", "/v1/invoices/in_1"},
 		{"POST", "/v2/core/events"}, {"GET", "/v2/core/events"}, {"POST", "/v1"}, {"POST", "/v1x/payment_intents"},
 	} {
 		t.Run(test.method+" "+test.path, func(t *testing.T) {

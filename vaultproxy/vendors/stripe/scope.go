@@ -51,20 +51,20 @@ const (
 	noCustomer    = "this vault key's scope names customers, and the request does not say which of them it is about"
 )
 
-// checkWrite holds a write to the key's scope, before it is metered.
-func checkWrite(ctx context.Context, view vendors.View, q vendors.Quote) error {
-	if err := checkConnect(ctx, view, q); err != nil {
+// checkScope holds a write to the key's scope, before it is priced.
+func (m *metering) checkScope(ctx context.Context, op operation) error {
+	if err := m.checkConnect(ctx, op); err != nil {
 		return err
 	}
-	customers := view.Scope().Customers
+	customers := m.view.Scope().Customers
 	if len(customers) == 0 {
 		return nil
 	}
-	named, err := namesCustomer(q.Request.Body, customers)
+	named, err := namesCustomer(m.Request.Body, customers)
 	if err != nil {
 		return err
 	}
-	owned, err := ownsAll(ctx, view, q)
+	owned, err := m.ownsAll(ctx, customers)
 	if err != nil {
 		return err
 	}
@@ -91,9 +91,11 @@ func namesCustomer(params vendors.Params, customers []string) (named bool, _ err
 
 // ownsAll reports whether the objects that a write acts on are customers' of the
 // scope. One that is not is a refusal; none at all is neither.
-func ownsAll(ctx context.Context, view vendors.View, q vendors.Quote) (owned bool, _ error) {
-	customers := view.Scope().Customers
+func (m *metering) ownsAll(ctx context.Context, customers []string) (owned bool, _ error) {
 	check := func(obj object, err error) error {
+		if err == nil && obj.Customer == "" && m.Operation == "payment_methods.attach" {
+			return nil // nobody's yet; whose it shall be is checked by the parameter
+		}
 		if err == nil && !slices.Contains(customers, string(obj.Customer)) {
 			err = outOfScope("this object is not of a customer among scope.customers of this vault key")
 		}
@@ -101,13 +103,13 @@ func ownsAll(ctx context.Context, view vendors.View, q vendors.Quote) (owned boo
 		return err
 	}
 	switch {
-	case strings.HasPrefix(q.Target, "cus_"):
-		if !slices.Contains(customers, q.Target) {
+	case strings.HasPrefix(m.Target, "cus_"):
+		if !slices.Contains(customers, m.Target) {
 			return false, outOfScope(otherCustomer)
 		}
 		owned = true
-	case q.Target != "":
-		if err := check(fetchTarget(ctx, view, q)); err != nil {
+	case m.Target != "":
+		if err := check(m.inPath(ctx)); err != nil {
 			return false, err
 		}
 	}
@@ -115,14 +117,14 @@ func ownsAll(ctx context.Context, view vendors.View, q vendors.Quote) (owned boo
 		{"charge", "/v1/charges/"}, {"source_transaction", "/v1/charges/"},
 		{"payment_intent", "/v1/payment_intents/"}, {"invoice", "/v1/invoices/"},
 	} {
-		id, ok := q.Request.Body.Get(ref.param)
+		id, ok := m.Request.Body.Get(ref.param)
 		if !ok {
 			continue
 		}
 		if !isID(id, "") {
 			return false, refuse(vendors.Invalid, ref.param+" is not an object ID")
 		}
-		if err := check(fetch(ctx, view, ref.path, id, nil)); err != nil {
+		if err := check(fetch(ctx, m.view, ref.path, id, nil)); err != nil {
 			return false, err
 		}
 	}

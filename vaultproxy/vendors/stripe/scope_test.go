@@ -58,6 +58,10 @@ func TestMeter_GivesToOtherAccountsOnlyWhatTheScopeAllows(t *testing.T) {
 		"a share of somebody else's object":     {intents + "/pi_1/capture", "application_fee_amount=1", shared, platform(), nil, vendors.ScopeDenied, "transfer_data"},
 		"an account of the scope to act on":     {intents, hundred, "", platform(), []string{"Stripe-Account", "acct_1"}, "", ""},
 		"another one to act on":                 {intents, hundred, "", platform(), []string{"Stripe-Account", "acct_2"}, vendors.ScopeDenied, ""},
+		"a transfer without a scope":            {"/v1/transfers", hundred + "&destination=acct_1", "", ledger.Scope{}, nil, vendors.ScopeDenied, "destination"},
+		"a transfer to an account of the scope": {"/v1/transfers", hundred + "&destination=acct_1&transfer_group=x", "", platform(), nil, "", ""},
+		"a transfer to another":                 {"/v1/transfers", hundred + "&destination=acct_2", "", platform(), nil, vendors.ScopeDenied, "destination"},
+		"a payout to our own bank":              {"/v1/payouts", hundred + "&destination=ba_1", "", ledger.Scope{}, nil, "", ""},
 		"customers alone name no account":       {intents, hundred + "&customer=cus_1", "", ledger.Scope{Customers: []string{"cus_1"}}, []string{"Stripe-Account", "acct_1"}, vendors.ScopeDenied, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +127,7 @@ func TestMeter_KeepsAHoldWithItsAccount(t *testing.T) {
 			t.Parallel()
 			a := &account{scope: platform(), header: tc.header, bookings: map[string]vendors.Booking{
 				"pi_1": {Seq: 17, SameRun: true, Committed: true, Hold: money.Dollar, Header: tc.held},
-			}}
+			}, answers: map[string]string{"/v1/payment_intents/pi_1": intent("requires_confirmation", 100, 0, 0)}}
 			q, err := meter(t, a, intents+"/pi_1/confirm", "")
 			if !tc.ok {
 				requireRefusal(t, err, vendors.ScopeDenied, "")
@@ -165,6 +169,14 @@ func TestMeter_HoldsWritesToTheCustomersOfTheScope(t *testing.T) {
 		"an object of another that the run holds":    {intents + "/pi_1/confirm", "", objectOf(`"cus_2"`), held, true},
 		"an object of the scope that the run holds":  {intents + "/pi_1/confirm", "", objectOf(`"cus_1"`), held, false},
 		"a cancel of another's":                      {intents + "/pi_1/cancel", "", objectOf(`"cus_2"`), nil, true},
+		"a payout, which is no customer's":           {"/v1/payouts", hundred, "", nil, true},
+		"a transfer, which is no customer's":         {"/v1/transfers", hundred, "", nil, true},
+		"a new customer":                             {"/v1/customers", "name=x", "", nil, true},
+		"an update of a customer":                    {"/v1/customers/cus_2", "name=x", "", nil, true},
+		"an object that would become another's":      {intents + "/pi_1", "customer=cus_2", objectOf(`"cus_1"`), nil, true},
+		"another's object that would become ours":    {intents + "/pi_1", "customer=cus_1", objectOf(`"cus_2"`), nil, true},
+		"a method that is another's":                 {"/v1/payment_methods/pm_1/attach", "customer=cus_1", `{"id":"pm_1","object":"payment_method","customer":"cus_2"}`, nil, true},
+		"a method for another":                       {"/v1/payment_methods/pm_1/attach", "customer=cus_2", `{"id":"pm_1","object":"payment_method","customer":null}`, nil, true},
 		"a refund of another's charge":               {"/v1/refunds", "charge=ch_1&amount=1", `{"id":"ch_1","object":"charge","status":"succeeded","currency":"usd","amount":100,"amount_captured":100,"captured":true,"customer":"cus_2"}`, nil, true},
 		"a refund of a charge of the scope":          {"/v1/refunds", "charge=ch_1&amount=100", `{"id":"ch_1","object":"charge","status":"succeeded","currency":"usd","amount":100,"amount_captured":100,"captured":true,"customer":"cus_1"}`, nil, false},
 		"a refund of another's payment, by its name": {"/v1/refunds", "payment_intent=pi_1&amount=1", objectOf(`"cus_2"`), nil, true},
@@ -172,7 +184,7 @@ func TestMeter_HoldsWritesToTheCustomersOfTheScope(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := &account{scope: ledger.Scope{Customers: []string{"cus_0", "cus_1"}}, bookings: tc.bookings, answers: map[string]string{
-				"/v1/payment_intents/pi_1": tc.object, "/v1/charges/ch_1": tc.object,
+				"/v1/payment_intents/pi_1": tc.object, "/v1/charges/ch_1": tc.object, "/v1/payment_methods/pm_1": tc.object,
 			}}
 			q, err := meter(t, a, tc.path, tc.body)
 			if tc.denied {
@@ -183,6 +195,15 @@ func TestMeter_HoldsWritesToTheCustomersOfTheScope(t *testing.T) {
 			require.Equal(t, tc.path != intents+"/pi_1/cancel", q.Price == money.Dollar)
 		})
 	}
+}
+
+func TestMeter_LetsACustomerOfTheScopeHaveAMethodThatIsNobodys(t *testing.T) {
+	t.Parallel()
+	a := &account{scope: ledger.Scope{Customers: []string{"cus_1"}}, answers: map[string]string{
+		"/v1/payment_methods/pm_1": `{"id":"pm_1","object":"payment_method","customer":null}`,
+	}}
+	_, err := meter(t, a, "/v1/payment_methods/pm_1/attach", "customer=cus_1")
+	require.NoError(t, err)
 }
 
 func TestMeter_AsksForAnObjectOnce(t *testing.T) {

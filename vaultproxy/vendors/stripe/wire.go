@@ -30,7 +30,7 @@ func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 		return w
 	}
 	body := q.Request.Body
-	if creates(q.Operation) {
+	if op, _ := named(q.Operation); op.creates() {
 		body = body.With(stampCall, stamp.CallID).With(stampRun, stamp.Run)
 		if stamp.Item != "" {
 			body = body.With(stampItem, stamp.Item)
