@@ -85,7 +85,7 @@ func oneAccount(next http.Handler) http.Handler {
 func TestScope_OfAccountsGoesAlongWithEveryRequestOfACall(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{upstream: oneAccount})
-	key := b.issue(10*money.Dollar, ofAccounts("acct_1"))
+	key := b.issue(10*money.Dollar, ofAccounts("acct_1"), longLived)
 	got := b.post(key.VaultKey, intents, "item-1", charge, "Stripe-Account", "acct_2")
 	require.Equal(t, "scope_denied", got.code(), got.raw)
 	require.Empty(t, b.seen.of(http.MethodPost))
