@@ -26,6 +26,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
@@ -35,11 +36,16 @@ const APIVersion = "2023-10-16"
 
 // Config holds what the profile cannot know.
 type Config struct {
-	Secret string // the real API key; required
+	Secret string    // the real API key; required
+	Rates  *fx.Table // exchange rates; nil: only US dollars are metered
 }
 
 // Profile implements vendors.Vendor.
-type Profile struct{ secret string }
+type Profile struct {
+	secret string
+	rates  *fx.Table
+	books  *books // of the one call that is being metered or judged; nil outside of that
+}
 
 var _ vendors.Vendor = (*Profile)(nil)
 
@@ -55,7 +61,7 @@ func New(cfg Config) (*Profile, error) {
 	case strings.HasPrefix(cfg.Secret, "vault_key_"):
 		return nil, errors.New("the Stripe secret is a vault key: the real Stripe key (sk_… or rk_…) is needed here")
 	}
-	return &Profile{secret: cfg.Secret}, nil
+	return &Profile{secret: cfg.Secret, rates: cfg.Rates}, nil
 }
 
 // Name is the profile's path segment on the data plane.

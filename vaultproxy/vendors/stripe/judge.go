@@ -40,6 +40,7 @@ func isCode(text string) bool { return policy.IsSegment(text) && len(text) <= 64
 //	429               refused before it began
 //	409, 424, 5xx, …  nothing is proved
 func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+	p = p.judging(s)
 	if a.Status >= 200 && a.Status <= 299 {
 		op, known := named(s.Operation)
 		var obj object

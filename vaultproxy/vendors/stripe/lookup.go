@@ -26,6 +26,7 @@ const (
 // there; moves of an object are read off the object. What moves no money and
 // makes nothing leaves no trace to look for: it is sent again.
 func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+	p = p.judging(s)
 	op, known := named(s.Operation)
 	switch {
 	case !known:
@@ -48,7 +49,7 @@ func (p *Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g
 	if err != nil {
 		return vendors.Finding{}, err
 	}
-	v := obj.verdict(p, s)
+	v := obj.verdict(p.judging(s), s)
 	return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
 }
 

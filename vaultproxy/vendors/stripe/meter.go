@@ -21,10 +21,14 @@ type metering struct {
 	view    vendors.View
 }
 
-// Meter works out the price.
+// Meter works out the price of what the key's scope allows.
 func (p *Profile) Meter(ctx context.Context, r vendors.Request, view vendors.View) (vendors.Quote, error) {
+	p, view = p.pricing(ctx, r, view)
+	if err := checkAccount(r, view.Scope()); err != nil {
+		return vendors.Quote{}, err
+	}
 	if r.Read() {
-		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, nil
+		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, checkReadRequest(r, view.Scope())
 	}
 	op, object, err := find(r)
 	if err != nil {
@@ -32,10 +36,17 @@ func (p *Profile) Meter(ctx context.Context, r vendors.Request, view vendors.Vie
 	}
 	r.Body = op.pin(r.Body)
 	q := vendors.Quote{Request: r, Operation: op.name, Template: op.path, Target: object}
-	if op.price != nil && op.movesMoney(r.Body) {
-		err = op.price(ctx, &metering{&q, p, view})
+	m := &metering{&q, p, view}
+	if err := m.checkScope(ctx, op); err != nil {
+		return q, err
 	}
-	return q, err
+	if op.price != nil && op.movesMoney(r.Body) {
+		if err := op.price(ctx, m); err != nil {
+			return q, err
+		}
+	}
+	q.Rate = p.books.rate()
+	return q, m.checkShares(ctx)
 }
 
 // byAmount prices what names its amount and currency.
@@ -124,11 +135,6 @@ func byRefund(ctx context.Context, m *metering) error {
 	if hasCharge == hasIntent {
 		return refuse(vendors.Invalid, "a refund needs either charge or payment_intent")
 	}
-	if currency, ok := m.Request.Body.Get("currency"); ok {
-		if err := checkCurrency(currency); err != nil {
-			return err
-		}
-	}
 	var (
 		obj object
 		err error
@@ -143,6 +149,13 @@ func byRefund(ctx context.Context, m *metering) error {
 	}
 	if err != nil {
 		return err
+	}
+	if currency, ok := m.Request.Body.Get("currency"); ok {
+		if code, _ := currencyCode(currency); code != obj.Currency {
+			return &vendors.Refusal{
+				Code: vendors.CurrencyUnsupported, Param: "currency", Message: "a refund is in the currency of what it refunds; leave currency out",
+			}
+		}
 	}
 	return m.remainder(obj.Currency, obj.refundable())
 }
@@ -242,7 +255,7 @@ func missing(name string) *vendors.Refusal {
 }
 
 func isID(s string, prefixes ...string) bool {
-	return policy.IsSegment(s) && slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(s, prefix) })
+	return policy.IsSegment(s) && slices.ContainsFunc(prefixes, func(prefix string) bool { return len(s) > len(prefix) && strings.HasPrefix(s, prefix) })
 }
 
 // fetch reads one object. An answer with another object in it is none.

@@ -24,6 +24,9 @@ type object struct {
 	FailureCode      string            `json:"failure_code"`
 	FailureMessage   string            `json:"failure_message"`
 	Metadata         map[string]string `json:"metadata"`
+	Customer         reference         `json:"customer"`
+	OnBehalfOf       reference         `json:"on_behalf_of"`
+	TransferData     *transferData     `json:"transfer_data"`
 
 	// Of an invoice.
 	AmountDue       *int64          `json:"amount_due"`

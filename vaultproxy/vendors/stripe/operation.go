@@ -84,12 +84,6 @@ type rule struct {
 	reason string
 }
 
-// connect are parameters that move money on to another account.
-var connect = map[string]bool{
-	"application_fee": true, "application_fee_amount": true, "destination": true, "on_behalf_of": true,
-	"reverse_transfer": true, "refund_application_fee": true, "transfer_data": true, "transfer_group": true,
-}
-
 // operations are all writes that are passed on.
 func operations() []operation {
 	return slices.Concat(intentOperations(), chargeOperations(), balanceOperations(), invoiceOperations(), recordOperations())
@@ -146,11 +140,11 @@ func (op operation) checkParams(params vendors.Params) error {
 	for _, p := range params {
 		root := vendors.Root(p.Name)
 		form, known := op.params[root]
-		if connect[root] && (!known || op.object == "transfer") {
-			return &vendors.Refusal{
-				Code: vendors.ScopeDenied, Param: root,
-				Message: root + " would move money to another account, which this vault key's scope does not allow",
+		if share, yes := connect[root]; yes && !known {
+			if !share.on[op.name] {
+				return beyondScope(root)
 			}
+			form, known = share.shape, true
 		}
 		if reason := op.denied[root]; reason != "" {
 			return &vendors.Refusal{Code: vendors.Unmetered, Param: root, Message: root + " is not metered: " + reason}

@@ -18,6 +18,10 @@ func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 		Method: q.Request.Method,
 		Target: q.Request.Path,
 		Header: map[string]string{"Stripe-Version": APIVersion},
+		Rate:   q.Rate,
+	}
+	if account := q.Request.Header[accountHeader]; account != "" {
+		w.Header[accountHeader] = account
 	}
 	if len(q.Request.Query) > 0 {
 		w.Target += "?" + q.Request.Query.Encode()
