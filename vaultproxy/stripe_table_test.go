@@ -62,6 +62,7 @@ func setupStand(t *testing.T, limit money.USD) *stripeStand {
 			r.AllowedEndpoints = append(r.AllowedEndpoints, "POST "+path)
 		}
 		r.ExpiresIn = "700h"
+		r.Scope = client.Scope{ConnectedAccounts: []string{"acct_1"}}
 	})
 	return s
 }

@@ -65,7 +65,7 @@ func byItem(ctx context.Context, m *metering) error {
 // boundedInvoice refuses an invoice whose amount others change than who adds to it.
 func (o object) boundedInvoice() error {
 	switch {
-	case !isNull(o.Subscription):
+	case !isNull(o.Subscription), o.Parent.Type == "subscription_details":
 		return refuse(vendors.Unmetered, "this invoice belongs to a subscription, which charges by itself, outside of the proxy")
 	case o.AutomaticTax.Enabled:
 		return refuse(vendors.Unmetered, "this invoice has automatic tax, which Stripe adds after it was metered")

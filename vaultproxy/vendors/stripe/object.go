@@ -37,7 +37,10 @@ type object struct {
 	Attempted       bool            `json:"attempted"`
 	AutoAdvance     bool            `json:"auto_advance"`
 	Subscription    json.RawMessage `json:"subscription"`
-	AutomaticTax    struct {
+	Parent          struct {
+		Type string `json:"type"`
+	} `json:"parent"` // names the subscription since 2025-03-31
+	AutomaticTax struct {
 		Enabled bool `json:"enabled"`
 	} `json:"automatic_tax"`
 
