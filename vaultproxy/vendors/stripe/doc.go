@@ -17,6 +17,10 @@
 // A payment is captured once: while a capture leaves the rest open, nothing on
 // the object tells whether a lost one was made, so final_capture=false is refused.
 //
+// Other currencies than the US dollar are priced by a table of exchange rates, see
+// books; which customers and accounts a call may reach is the key's scope, see
+// CheckScope.
+//
 // Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
 // Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
 // which failures are stored under an idempotency key.
