@@ -17,6 +17,7 @@ type grant struct {
 	keyID, tenant, run, vendor string
 	runNo                      int64
 	allow                      policy.Allowlist
+	scope                      ledger.Scope
 }
 
 // grants remembers the grants of keys in use.
@@ -72,7 +73,7 @@ func (p *Proxy) authenticate(ctx context.Context, r *http.Request) (*grant, *den
 	if err != nil {
 		return nil, deny(EndpointNotAllowed, "this vault key's allowlist cannot be read")
 	}
-	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow}
+	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow, scope: k.Terms.Scope}
 	p.grants.put(g)
 	return g, nil
 }

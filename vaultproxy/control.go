@@ -147,7 +147,7 @@ func decode(r *http.Request, into any) error {
 }
 
 // distinctNames refuses a name that is given twice, in whatever case: the reader
-// would take the last cap, and the writer may have meant the first.
+// would take the last cap or scope, and the writer may have meant the first.
 func distinctNames(body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, _ := dec.Token(); open != json.Delim('{') {
@@ -166,6 +166,9 @@ func distinctNames(body []byte) error {
 			return fmt.Errorf("the field %.40q is given twice", name)
 		}
 		seen[folded] = true
+		if err := distinctNames(value); err != nil {
+			return err
+		}
 	}
 	return nil
 }

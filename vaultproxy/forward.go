@@ -174,16 +174,21 @@ func vendorKey(c ledger.Call) string {
 	return "tollgate_" + c.ID + "_" + strconv.Itoa(c.Resend)
 }
 
-// getter reads from a vendor. It is used for look-ups, which cause nothing.
-func (p *Proxy) getter(u *upstream) vendors.Getter { return getter{p: p, u: u} }
+// getter reads from a vendor, with the headers of the call that it is for: a
+// look-up in another account than that which the call acts on would find nothing,
+// and take that for a proof. It is used for look-ups, which cause nothing.
+func (p *Proxy) getter(u *upstream, header map[string]string) vendors.Getter {
+	return getter{p: p, u: u, header: header}
+}
 
 type getter struct {
-	p *Proxy
-	u *upstream
+	p      *Proxy
+	u      *upstream
+	header map[string]string
 }
 
 func (g getter) Get(ctx context.Context, path string, query vendors.Params) (vendors.Answer, error) {
-	quote := vendors.Quote{Request: vendors.Request{Method: http.MethodGet, Path: path, Query: query}}
+	quote := vendors.Quote{Request: vendors.Request{Method: http.MethodGet, Path: path, Query: query, Header: g.header}}
 	r := g.p.forward(ctx, g.u, g.u.vendor.Wire(quote, vendors.Stamp{}), "")
 	return r.answer, r.err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 	"github.com/tollgate/tollgate/vendorsim"
@@ -75,6 +76,7 @@ type setupOptions struct {
 	storeTimeout time.Duration
 	wait         time.Duration // for calls in flight that stand in the way; zero: not at all
 	url          string        // another upstream than the stand-in
+	rates        *fx.Table     // of other currencies than the US dollar
 }
 
 // testClock is wall time plus what a test adds to it. The ledger and the
@@ -240,7 +242,7 @@ func (b *testBundle) start() {
 
 func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	b.t.Helper()
-	profile, err := stripe.New(stripe.Config{Secret: vendorSecret})
+	profile, err := stripe.New(stripe.Config{Secret: vendorSecret, Rates: b.opt.rates})
 	require.NoError(b.t, err)
 	var vendor vendors.Vendor = profile
 	if b.opt.vendor != nil {

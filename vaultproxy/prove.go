@@ -59,7 +59,7 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 func (p *Proxy) lookUp(ctx context.Context, u *upstream, s vendors.Sent) (vendors.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
 	defer cancel()
-	return u.vendor.Lookup(ctx, s, p.getter(u))
+	return u.vendor.Lookup(ctx, s, p.getter(u, s.Wire.Header))
 }
 
 // repeats reports whether the vendor has answered a resend with the failure that

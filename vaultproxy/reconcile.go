@@ -111,7 +111,7 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
 	if err != nil && p.unreadable.first(row.Seq) {
 		p.log.Warn("the request of a committed call is not readable", "call_id", row.ID, "error", err)
 	}
-	finding, err := u.vendor.Follow(ctx, sentOf(row, wire), row.Object, p.getter(u))
+	finding, err := u.vendor.Follow(ctx, sentOf(row, wire), row.Object, p.getter(u, wire.Header))
 	if err != nil {
 		return errors.Join(err, p.store.Unclaim(ctx, row.Seq, again))
 	}

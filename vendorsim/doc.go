@@ -43,7 +43,12 @@
 //     pm_card_authenticationRequired behave as they do at Stripe;
 //   - pm_sim_processing leaves a PaymentIntent in processing until it has been read a few times
 //     or some time has passed; pm_sim_processing_fails ends in a failed payment instead;
-//   - tok_visa, tok_chargeDeclined… serve POST /v1/charges.
+//   - tok_visa, tok_chargeDeclined… serve POST /v1/charges;
+//   - a refund of a charge whose method's name contains slowrefund, failingrefund or actionrefund
+//     is pending at first, fails in the end, or waits for its customer;
+//   - a payout or top-up is pending at first, and fails in the end if its bank account's id
+//     contains "failing"; any acct_… takes transfers;
+//   - a method whose name contains noincrement declines to raise an authorization.
 //
 // # Guards
 //
@@ -53,15 +58,16 @@
 //
 // # Limits
 //
-// It models Stripe's API version 2023-10-16 for PaymentIntents (create, confirm, capture, cancel,
-// read), charges, refunds and customers, and no other version. Where Stripe is lenient it is
-// strict: repeated scalar parameters, parameters in the query of a POST and unknown ones are
-// errors. A parameter that Stripe knows and that would change what is charged or to whom, but
-// that is not modelled, is refused with the code vendorsim_not_modelled rather than ignored.
-// Not modelled at all: updates of objects, Connect accounts, webhooks, search, invoices,
-// subscriptions, disputes, fees, currency conversion, the ownership of a payment method by a
-// customer, actual 3-D Secure (a PaymentIntent left in requires_action stays there until it is
-// confirmed with another method or cancelled), expiry of uncaptured authorizations, account-wide
-// rate limits other than the fault, and currencies outside a short list. Everything is kept in
-// memory and is gone when the process ends.
+// It models Stripe's API version 2023-10-16, and no other one, for PaymentIntents (create, update,
+// confirm, capture, increment_authorization, cancel, read), charges, refunds, payouts, transfers
+// and their reversals, top-ups, one-off invoices and their items, SetupIntents, customers,
+// products and prices. Where Stripe is lenient it is strict: repeated scalar parameters,
+// parameters in the query of a POST and unknown ones are errors. A parameter that Stripe knows and
+// that would change what is charged or to whom, but that is not modelled, is refused with the code
+// vendorsim_not_modelled rather than ignored. Not modelled at all: the account's balance, acting
+// on Connect accounts, webhooks, search, subscriptions, taxes, disputes, fees, currency
+// conversion, the ownership of a payment method by a customer, actual 3-D Secure (a PaymentIntent
+// left in requires_action stays there until it is confirmed with another method or cancelled),
+// account-wide rate limits other than the fault, and currencies outside a short list. Everything
+// is kept in memory and is gone when the process ends.
 package vendorsim

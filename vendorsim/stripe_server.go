@@ -184,12 +184,6 @@ func (s *stripe) route(r *http.Request, c *call) (operation, *stripeError) {
 	if ok {
 		return op, nil
 	}
-	if c.operation == "POST /v1/payment_intents/{id}" || c.operation == "POST /v1/charges/{id}" ||
-		c.operation == "POST /v1/refunds/{id}" || c.operation == "POST /v1/customers/{id}" {
-		e := notModelled("", "updates of objects")
-		e.status = http.StatusNotFound
-		return op, e
-	}
 	return op, unrecognizedURL(r.Method, c.path)
 }
 

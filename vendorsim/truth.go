@@ -35,6 +35,9 @@ type Truth struct {
 	HeldTotalMicroUSD int64 `json:"held_total_micro_usd"`
 	// SucceededMinor is the money taken by currency, in its minor units, before refunds.
 	SucceededMinor map[string]int64 `json:"succeeded_minor"`
+	// MovedMinor is the money moved by payouts, transfers, reversals of them and top-ups, less
+	// what came back, in minor units: "payout/usd" and so on.
+	MovedMinor map[string]int64 `json:"moved_minor"`
 	// Charges counts charges that took money, Declined the attempts that were declined.
 	Charges  int `json:"charges"`
 	Declined int `json:"declined"`
@@ -77,6 +80,7 @@ func (j *journal) truth() Truth {
 	events, sends := j.snapshot()
 	t := Truth{
 		SucceededMinor:        map[string]int64{},
+		MovedMinor:            j.movements(),
 		PerCustomer:           map[string]int{},
 		Declined:              int(j.declined.Load()),
 		PaymentIntents:        int(j.intents.Load()),
@@ -141,6 +145,8 @@ func foldCharges(events []event) []ChargeTruth {
 			c.Status = TruthFailed
 		case eventReleased:
 			c.Status = TruthCanceled
+		case eventRaised:
+			c.Amount = e.amount
 		case eventRefunded:
 			c.RefundedAmount += e.amount
 		}

@@ -125,7 +125,7 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 
 // onlyEmbedded are the flags of the proxy in this process. Given together with
 // --proxy-url they would have no effect, and one would believe they had.
-var onlyEmbedded = []string{"data-addr", "control-addr", "stripe-secret-file", "stripe-url", "upstream-timeout", "contention-wait"}
+var onlyEmbedded = []string{"data-addr", "control-addr", "stripe-secret-file", "stripe-url", "fx-file", "upstream-timeout", "contention-wait"}
 
 func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 	cfg := Config{

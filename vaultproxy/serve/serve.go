@@ -37,6 +37,7 @@ type Config struct {
 	LedgerURLFile    string // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
+	FXFile           string        // table of exchange rates, YAML; empty: only US dollars are metered
 	UpstreamTimeout  time.Duration // of one send to a vendor
 	ContentionWait   time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
 	Logger           *slog.Logger
@@ -58,6 +59,7 @@ func Bind(fs *pflag.FlagSet, cfg *Config) {
 	str(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database for the ledger (default: $TOLLGATE_LEDGER_URL, else a file in the state folder)")
 	str(&cfg.StripeSecretFile, "stripe-secret-file", "", "file with the Stripe secret key (default: $STRIPE_SECRET_KEY_FILE, else $STRIPE_SECRET_KEY)")
 	str(&cfg.StripeURL, "stripe-url", "https://api.stripe.com", "where Stripe's API is")
+	str(&cfg.FXFile, "fx-file", "", "file with the exchange rates of other currencies, YAML (default: only US dollars are metered)")
 	if cfg.UpstreamTimeout == 0 {
 		cfg.UpstreamTimeout = vaultproxy.DefaultUpstreamTimeout
 	}
@@ -183,7 +185,11 @@ func (s *Server) configure() (made bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	profile, err := stripe.New(stripe.Config{Secret: secret})
+	rates, err := exchangeRates(cfg)
+	if err != nil {
+		return false, err
+	}
+	profile, err := stripe.New(stripe.Config{Secret: secret, Rates: rates})
 	if err != nil {
 		return false, err
 	}

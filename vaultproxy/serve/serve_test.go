@@ -286,11 +286,11 @@ func TestBind_SetsEverythingFromFlags(t *testing.T) {
 	}, cfg)
 	require.NoError(t, flags.Parse([]string{
 		"--state-dir=s", "--data-addr=d:1", "--control-addr=c:2", "--admin-key-file=a", "--stripe-secret-file=k",
-		"--stripe-url=http://x", "--upstream-timeout=5s", "--contention-wait=1s", "--master-key-file=m", "--ledger-url-file=l",
+		"--stripe-url=http://x", "--upstream-timeout=5s", "--contention-wait=1s", "--master-key-file=m", "--ledger-url-file=l", "--fx-file=f",
 	}))
 	require.Equal(t, serve.Config{
 		StateDir: "s", DataAddr: "d:1", ControlAddr: "c:2", AdminKeyFile: "a", StripeSecretFile: "k", StripeURL: "http://x",
-		UpstreamTimeout: 5 * time.Second, ContentionWait: time.Second, MasterKeyFile: "m", LedgerURLFile: "l",
+		UpstreamTimeout: 5 * time.Second, ContentionWait: time.Second, MasterKeyFile: "m", LedgerURLFile: "l", FXFile: "f",
 	}, cfg)
 	require.Nil(t, flags.Lookup("ledger-url"), "it may hold a password")
 	require.NoError(t, flags.Parse([]string{"--contention-wait=0s"}))

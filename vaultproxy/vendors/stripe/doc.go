@@ -17,6 +17,10 @@
 // A payment is captured once: while a capture leaves the rest open, nothing on
 // the object tells whether a lost one was made, so final_capture=false is refused.
 //
+// Other currencies than the US dollar are priced by a table of exchange rates, see
+// books; which customers and accounts a call may reach is the key's scope, see
+// CheckScope.
+//
 // Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
 // Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
 // which failures are stored under an idempotency key.
@@ -26,6 +30,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
@@ -35,11 +40,16 @@ const APIVersion = "2023-10-16"
 
 // Config holds what the profile cannot know.
 type Config struct {
-	Secret string // the real API key; required
+	Secret string    // the real API key; required
+	Rates  *fx.Table // exchange rates; nil: only US dollars are metered
 }
 
 // Profile implements vendors.Vendor.
-type Profile struct{ secret string }
+type Profile struct {
+	secret string
+	rates  *fx.Table
+	books  *books // of the one call that is being metered or judged; nil outside of that
+}
 
 var _ vendors.Vendor = (*Profile)(nil)
 
@@ -55,7 +65,7 @@ func New(cfg Config) (*Profile, error) {
 	case strings.HasPrefix(cfg.Secret, "vault_key_"):
 		return nil, errors.New("the Stripe secret is a vault key: the real Stripe key (sk_… or rk_…) is needed here")
 	}
-	return &Profile{secret: cfg.Secret}, nil
+	return &Profile{secret: cfg.Secret, rates: cfg.Rates}, nil
 }
 
 // Name is the profile's path segment on the data plane.
