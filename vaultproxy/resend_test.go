@@ -1,7 +1,6 @@
 package vaultproxy_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -302,7 +301,7 @@ func TestResend_TheSDKSendsThroughTheProxy(t *testing.T) {
 	require.NotEqual(t, first.Id, lost.Id)
 	_, err = sdk.Batch.SendWithOptions(t.Context(), several, &resendgo.BatchSendEmailOptions{IdempotencyKey: "too much"})
 	var limited *resendgo.RateLimitError
-	require.True(t, errors.As(err, &limited), "%v", err)
+	require.ErrorAs(t, err, &limited)
 	b.requireMailed(7*emailPrice, 0, 7)
 }
 

@@ -14,10 +14,10 @@ import (
 
 const price = 900 * money.Micro
 
-func newProfile(t testing.TB) *resend.Profile {
-	t.Helper()
+func newProfile(tb testing.TB) *resend.Profile {
+	tb.Helper()
 	p, err := resend.New(resend.Config{Secret: "re_123", FromDomains: []string{"example.com", "Mail.Example.COM"}, Price: price})
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return p
 }
 

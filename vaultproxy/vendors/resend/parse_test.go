@@ -1,7 +1,6 @@
 package resend_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -42,8 +41,11 @@ func TestParse_SendsTheOneSpellingOfWhatItUnderstood(t *testing.T) {
 			require.Empty(t, r.Body)
 			require.Equal(t, test.want, string(parse(t, "/emails", test.want).JSON), "reading it again changes nothing")
 
-			batch := parse(t, "/emails/batch", "["+with(t, `{}`)+"]")
-			require.Equal(t, `[{"from":"billing@example.com","to":["ann@example.org"],"subject":"Receipt","text":"Paid."}]`, string(batch.JSON))
+			if strings.Contains(test.want, "attachments") {
+				return // not in a batch
+			}
+			batch := parse(t, "/emails/batch", "["+test.body+","+test.want+"]")
+			require.Equal(t, "["+test.want+","+test.want+"]", string(batch.JSON))
 		})
 	}
 }
@@ -216,6 +218,6 @@ func TestParse_TakesStrictBatchesOfOneToAHundred(t *testing.T) {
 		r := raw("/emails/batch", "["+one+"]")
 		r.Header = func(name string) string { return map[string]string{"X-Batch-Validation": mode}[name] }
 		_, err := newProfile(t).Parse(r)
-		require.Equal(t, ok, err == nil, fmt.Sprintf("mode %q", mode))
+		require.Equal(t, ok, err == nil, "mode %q", mode)
 	}
 }
