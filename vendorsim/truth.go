@@ -67,6 +67,9 @@ type Truth struct {
 
 	// Charged lists every charge that took, held or was about to take money, in order.
 	Charged []ChargeTruth `json:"charged"`
+
+	// Twilio is what was done as Twilio; all of the above but Faults and the leaks is about Stripe.
+	Twilio TwilioTruth `json:"twilio"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.
