@@ -75,6 +75,9 @@ type Truth struct {
 	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
 	// Emailed lists every e-mail sent, in order.
 	Emailed []EmailTruth `json:"emailed"`
+
+	// Twilio is what was done as Twilio; it has no part in the counts above but Faults and the leaks.
+	Twilio TwilioTruth `json:"twilio"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.
