@@ -81,6 +81,9 @@ func (b *testBundle) text(key client.IssuedKey, idempotencyKey, to, body string)
 
 // twilioCode is the proxy's code of an error, or Twilio's number.
 func twilioCode(err error) string {
+	if err == nil {
+		return ""
+	}
 	var refused *twilioclient.TwilioRestError
 	if !errors.As(err, &refused) {
 		return err.Error()
