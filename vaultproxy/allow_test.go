@@ -60,7 +60,7 @@ func TestAllow_RefusesWhatIsNotListedOrNotMetered(t *testing.T) {
 		"below a listed endpoint":         {narrow, intents + "/pi_1/confirm", "", 403, "endpoint_not_allowed"},
 		"an operation without a meter":    {wide, "/stripe/v1/subscriptions", "customer=cus_1", 403, "unmetered_operation"},
 		"an update of an invoice":         {wide, "/stripe/v1/invoices/in_1", "auto_advance=true", 403, "unmetered_operation"},
-		"another vendor":                  {wide, "/twilio/v1/payment_intents", "", 404, "vendor_unknown"},
+		"another vendor":                  {wide, "/acme/v1/payment_intents", "", 404, "vendor_unknown"},
 		"a path with an empty segment":    {narrow, "/stripe//v1/payment_intents", charge, 400, "request_ambiguous"},
 		"a path that needs decoding":      {narrow, "/stripe/v1/payment%5fintents", charge, 400, "request_ambiguous"},
 		"a path that climbs":              {narrow, "/stripe/v1/../v1/payment_intents", charge, 400, "request_ambiguous"},

@@ -70,6 +70,17 @@ type Truth struct {
 
 	// Charged lists every charge that took, held or was about to take money, in order.
 	Charged []ChargeTruth `json:"charged"`
+
+	// Emails counts the e-mails sent, EmailRecipients those who got them, each as often as
+	// an e-mail names them. EmailsPerRecipient tells them apart by bare address.
+	Emails             int            `json:"emails"`
+	EmailRecipients    int            `json:"email_recipients"`
+	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
+	// Emailed lists every e-mail sent, in order.
+	Emailed []EmailTruth `json:"emailed"`
+
+	// Twilio is what was done as Twilio; it has no part in the counts above but Faults and the leaks.
+	Twilio TwilioTruth `json:"twilio"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.
@@ -77,7 +88,7 @@ const microUSDPerCent = 10_000
 
 // truth folds the journal.
 func (j *journal) truth() Truth {
-	events, sends := j.snapshot()
+	events, emails, sends := j.snapshot()
 	t := Truth{
 		SucceededMinor:        map[string]int64{},
 		MovedMinor:            j.movements(),
@@ -101,6 +112,7 @@ func (j *journal) truth() Truth {
 	for i := range t.Charged {
 		t.add(&t.Charged[i])
 	}
+	t.addEmails(emails)
 	return t
 }
 
