@@ -40,7 +40,7 @@ func (e stripeError) reason(otherwise string) string {
 func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	if a.Status >= 200 && a.Status <= 299 {
 		var obj object
-		if err := json.Unmarshal(a.Body, &obj); err != nil || obj.ID == "" || (s.Target != "" && obj.ID != s.Target) {
+		if err := json.Unmarshal(a.Body, &obj); err != nil || !policy.IsSegment(obj.ID) || (s.Target != "" && obj.ID != s.Target) {
 			return obj.notUnderstood()
 		}
 		return obj.verdict(s)

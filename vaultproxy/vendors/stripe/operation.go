@@ -103,7 +103,7 @@ func (op operation) matches(segments []string) (object string, ok bool) {
 	}
 	for i, want := range op.segments {
 		switch {
-		case want == "{id}" && strings.HasPrefix(segments[i], op.prefix):
+		case want == "{id}" && strings.HasPrefix(segments[i], op.prefix) && !strings.ContainsAny(segments[i], ".-"):
 			object = segments[i]
 		case want != segments[i]:
 			return "", false
@@ -156,6 +156,9 @@ func (op operation) checkParams(params vendors.Params) error {
 				Code: vendors.Invalid, Param: root,
 				Message: "metadata names that start with tollgate are Tollgate's own; choose another",
 			}
+		}
+		if err := checkValue(p); err != nil {
+			return err
 		}
 	}
 	return nil
