@@ -129,6 +129,9 @@ func isName(name string) bool {
 }
 
 func readBody(r *http.Request) ([]byte, *denial) {
+	if r.ContentLength > maxBody { // nobody waits for what is refused in any case
+		return nil, deny(RequestInvalid, "the body is larger than 256 KiB")
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	flaw := framing.Flaw(r.Context())
 	switch {
