@@ -14,11 +14,13 @@ type head struct {
 	hosts            int
 }
 
+const notARequest = "a request line is not a method in capitals, a target and a version, or more was sent than the request says"
+
 // begin reads a request line: method, target and version with one space between.
 func begin(line string) (head, error) {
 	parts := strings.Split(line, " ")
-	if len(parts) != 3 || !httpguts.ValidHeaderFieldName(parts[0]) || parts[1] == "" {
-		return head{}, flawf("a request line is not a method, a target and a version, or more was sent than the request says")
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" {
+		return head{}, flawf(notARequest)
 	}
 	if parts[2] != "HTTP/1.1" && parts[2] != "HTTP/1.0" {
 		return head{}, flawf("the protocol is another than HTTP/1.1 or HTTP/1.0")

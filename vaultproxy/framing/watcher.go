@@ -48,6 +48,9 @@ func (w *watcher) feed(b []byte) (flaw string) {
 		if w.line, b = append(w.line, b[:end]...), b[end:]; len(w.line) > maxLine {
 			return "a line is too long"
 		}
+		if w.state == inRequestLine && !beginsLikeARequest(w.line) {
+			return notARequest
+		}
 		if w.line[len(w.line)-1] != '\n' {
 			return ""
 		}
@@ -61,6 +64,20 @@ func (w *watcher) feed(b []byte) (flaw string) {
 		}
 	}
 	return ""
+}
+
+// beginsLikeARequest looks at what there is of a request line: what is longer
+// than its message says shows here, before a line of it is whole.
+func beginsLikeARequest(line []byte) bool {
+	for _, c := range line {
+		if c == ' ' {
+			return true
+		}
+		if (c < 'A' || c > 'Z') && c != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *watcher) bodyEnds() {
