@@ -26,6 +26,7 @@ const (
 type watcher struct {
 	state state
 	line  []byte // what has arrived of the line
+	named bool   // of a request line: its method has arrived
 	left  uint64
 	head  head
 }
@@ -45,11 +46,11 @@ func (w *watcher) feed(b []byte) (flaw string) {
 		if end == 0 {
 			end = len(b)
 		}
+		if w.state == inRequestLine && !w.named && !w.beginsLikeARequest(b[:end]) {
+			return notARequest
+		}
 		if w.line, b = append(w.line, b[:end]...), b[end:]; len(w.line) > maxLine {
 			return "a line is too long"
-		}
-		if w.state == inRequestLine && !beginsLikeARequest(w.line) {
-			return notARequest
 		}
 		if w.line[len(w.line)-1] != '\n' {
 			return ""
@@ -66,11 +67,13 @@ func (w *watcher) feed(b []byte) (flaw string) {
 	return ""
 }
 
-// beginsLikeARequest looks at what there is of a request line: what is longer
-// than its message says shows here, before a line of it is whole.
-func beginsLikeARequest(line []byte) bool {
-	for _, c := range line {
+// beginsLikeARequest looks at what has arrived of a request line, up to the first
+// space: what is longer than its message says shows here, before a line of it is
+// whole.
+func (w *watcher) beginsLikeARequest(b []byte) bool {
+	for _, c := range b {
 		if c == ' ' {
+			w.named = true
 			return true
 		}
 		if (c < 'A' || c > 'Z') && c != '-' {
@@ -93,7 +96,7 @@ func (w *watcher) take(line string) (err error) {
 	switch w.state {
 	case inRequestLine:
 		w.head, err = begin(line)
-		w.state = inHeaders
+		w.state, w.named = inHeaders, false
 	case inHeaders:
 		if line != "" {
 			return w.head.add(line)
