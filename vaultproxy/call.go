@@ -44,7 +44,7 @@ type call struct {
 func (p *Proxy) Data() http.Handler { return http.HandlerFunc(p.serveCall) }
 
 func (p *Proxy) serveCall(w http.ResponseWriter, r *http.Request) {
-	c := &call{started: time.Now(), method: r.Method}
+	c := &call{started: time.Now(), method: legible(r.Method)}
 	select { // by itself: with a slot free as well, a select of both would choose at random
 	case <-p.draining:
 		p.finish(w, c, p.denied(c, deny(Overloaded, "this vault proxy is shutting down; try again")))
@@ -173,7 +173,7 @@ func (p *Proxy) record(c *call, status int) {
 		Price: c.quote.Price, Object: c.object, Duration: time.Since(c.started),
 	}
 	if row.Path == "" {
-		row.Path = c.path
+		row.Path = legible(c.path)
 	}
 	if c.grant != nil {
 		row.Tenant, row.Run, row.KeyID, row.Vendor = c.grant.tenant, c.grant.run, c.grant.keyID, c.grant.vendor

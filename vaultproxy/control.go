@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tollgate/tollgate/vaultproxy/framing"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 )
 
@@ -60,6 +61,11 @@ func (p *Proxy) Control() http.Handler {
 		answer.write(w)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if flaw := framing.Flaw(r.Context()); flaw != "" {
+			answer := fail(http.StatusBadRequest, string(RequestInvalid), "it is not certain where this request ends: "+flaw)
+			answer.write(w)
+			return
+		}
 		if !isClean(r.URL.EscapedPath()) {
 			// The mux would redirect, and a caller that follows sends its key and its body along.
 			answer := fail(http.StatusNotFound, "not_found", "the path has empty or dotted segments; percent-encode what is part of a name")
