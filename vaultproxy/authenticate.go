@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/policy"
@@ -17,6 +18,7 @@ type grant struct {
 	keyID, tenant, run, vendor string
 	runNo                      int64
 	allow                      policy.Allowlist
+	arriving                   atomic.Int64 // calls whose bodies are being read
 }
 
 // grants remembers the grants of keys in use.

@@ -40,10 +40,11 @@ func (p *Proxy) canonicalise(c *call, r *http.Request) *denial {
 		return d
 	}
 	c.path = path
-	body, d := readBody(r)
+	body, d := p.takeBody(c.grant, r)
 	if d != nil {
 		return d
 	}
+	c.leavesBody = false
 	if d := c.readNotes(r); d != nil {
 		return d
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/framing"
 )
@@ -126,6 +127,22 @@ func isName(name string) bool {
 		}
 	}
 	return true
+}
+
+// arrivalShare is the part of all calls at once that may be waiting for bodies
+// under one vault key: one in so many.
+const arrivalShare = 4
+
+// takeBody reads a body, unless too many of the same key are on their way: whoever
+// lets bodies drip in holds places up, and must not hold up those of others.
+func (p *Proxy) takeBody(g *grant, r *http.Request) ([]byte, *denial) {
+	defer g.arriving.Add(-1)
+	if g.arriving.Add(1) > int64(max(1, cap(p.slots)/arrivalShare)) {
+		d := deny(Overloaded, "too many bodies under this vault key are on their way; try again with the same idempotency key")
+		d.retryAfter = time.Second
+		return nil, d
+	}
+	return readBody(r)
 }
 
 func readBody(r *http.Request) ([]byte, *denial) {
