@@ -17,7 +17,6 @@ package framing
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync/atomic"
 )
@@ -71,10 +70,3 @@ func Flaw(ctx context.Context) string {
 	}
 	return ""
 }
-
-// flawed makes the state machine stop for good.
-type flawed struct{ why string }
-
-func (f *flawed) Error() string { return f.why }
-
-func flawf(format string, args ...any) error { return &flawed{fmt.Sprintf(format, args...)} }

@@ -2,6 +2,7 @@ package framing
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 )
 
@@ -111,11 +112,11 @@ func (w *watcher) take(line string) (err error) {
 		}
 	case afterChunk:
 		if w.state = inChunkSize; line != "" {
-			return flawf("a chunk is longer than it says")
+			return errors.New("a chunk is longer than it says")
 		}
 	case inTrailers:
 		if w.state = inRequestLine; line != "" {
-			return flawf("the body has trailers")
+			return errors.New("the body has trailers")
 		}
 	case inBody, inChunk: // are no lines
 	}

@@ -116,7 +116,7 @@ func write(requestLine, body string, header ...string) rawRequest {
 	return rawRequest(b.String())
 }
 
-// post is a create with a body and perhaps other headers.
+// create is a creation with a body and perhaps other headers.
 func create(body string, header ...string) rawRequest {
 	return write("POST /stripe/v1/payment_intents HTTP/1.1", body, header...)
 }
@@ -127,7 +127,6 @@ type rawAnswer struct {
 	header http.Header
 	code   string // of the proxy's own answers
 	body   string
-	rest   string // what came behind the answer, until the connection was closed
 }
 
 // open connects to the proxy's data plane.
@@ -200,7 +199,6 @@ func (h *hostileStand) untouched() {
 	got := h.send(create(plainBody))
 	require.Equal(h.t, http.StatusOK, got.status, got.body)
 	require.Len(h.t, h.seen(), 1)
-	require.Equal(h.t, int64(money.Dollar), int64(100*money.Cent))
 	report, err = control(h.t, h.server).RunReport(h.t.Context(), h.run)
 	require.NoError(h.t, err)
 	require.Equal(h.t, money.Dollar, report.Budget.CommittedUSD)

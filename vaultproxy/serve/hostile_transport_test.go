@@ -204,12 +204,14 @@ func TestHostile_OtherProtocolsAreRefused(t *testing.T) {
 }
 
 // Whoever does not finish gets nothing done, and is let go within a bounded time.
+//
+//nolint:tparallel // what comes behind the group looks at what it left behind
 func TestHostile_SlowAndBrokenRequestsSendNothing(t *testing.T) {
 	t.Parallel()
 	h := hostile(t)
 	whole := strings.ReplaceAll(string(create(plainBody)), "{key}", h.key.VaultKey)
 	head, _, _ := strings.Cut(whole, "\r\n\r\n")
-	for name, tc := range map[string]struct {
+	requests := map[string]struct {
 		raw, code string
 		hangUp    bool
 	}{
@@ -223,26 +225,30 @@ func TestHostile_SlowAndBrokenRequestsSendNothing(t *testing.T) {
 		"chunks without the last one":        {strings.Replace(head, "Content-Length: 23", "Transfer-Encoding: chunked", 1) + "\r\n\r\n17\r\n" + plainBody + "\r\n", "overloaded", true},
 		"a body whose wait is asked for":     {head + "\r\nExpect: 100-continue\r\n\r\n", "overloaded", false},
 		"a whole body but for the last byte": {whole[:len(whole)-1], "overloaded", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			conn := h.open()
-			_, err := io.WriteString(conn, tc.raw)
-			require.NoError(t, err)
-			if tc.hangUp {
-				tcp, ok := conn.(*net.TCPConn)
-				require.True(t, ok)
-				require.NoError(t, tcp.CloseWrite())
-			}
-			said, err := io.ReadAll(conn) // ends when the proxy hangs up
-			require.NoError(t, err)
-			if tc.code == "" {
-				require.NotContains(t, string(said), " 200 ")
-			} else {
-				require.Contains(t, string(said), "Tollgate-Denied: "+tc.code)
-			}
-			require.Empty(t, h.seen())
-		})
 	}
+	t.Run("requests", func(t *testing.T) {
+		for name, tc := range requests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				conn := h.open()
+				_, err := io.WriteString(conn, tc.raw)
+				require.NoError(t, err)
+				if tc.hangUp {
+					tcp, ok := conn.(*net.TCPConn)
+					require.True(t, ok)
+					require.NoError(t, tcp.CloseWrite())
+				}
+				said, err := io.ReadAll(conn) // ends when the proxy hangs up
+				require.NoError(t, err)
+				if tc.code == "" {
+					require.NotContains(t, string(said), " 200 ")
+				} else {
+					require.Contains(t, string(said), "Tollgate-Denied: "+tc.code)
+				}
+				require.Empty(t, h.seen())
+			})
+		}
+	})
 	h.untouched()
 }
 
@@ -262,6 +268,7 @@ func TestHostile_RequestsBehindOneAnotherAreEachMetered(t *testing.T) {
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, res.Body)
 		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
 		t.Log(res.Status, h.seen())
 		require.Contains(t, []int{200, 429}, res.StatusCode)
 		codes = append(codes, res.Header.Get("Tollgate-Denied"))
