@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/policy"
@@ -18,6 +19,7 @@ type grant struct {
 	runNo                      int64
 	allow                      policy.Allowlist
 	scope                      ledger.Scope
+	arriving                   atomic.Int64 // calls whose bodies are being read
 }
 
 // grants remembers the grants of keys in use.

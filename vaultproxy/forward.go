@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -101,16 +102,43 @@ func (p *Proxy) exchange(ctx context.Context, u *upstream, w vendors.Wire, idemp
 		return result{err: sanitised(err), unsent: !connected && u.own != nil}
 	}
 	defer func() { _ = res.Body.Close() }()
+	answer, err := readAnswer(res)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{answer: answer, header: res.Header}
+}
+
+// readAnswer takes what an API answers: a bounded JSON document, as it was sent.
+// Anything else comes from somebody who stands between, and proves nothing.
+func readAnswer(res *http.Response) (vendors.Answer, error) {
+	switch {
+	case res.StatusCode < 200:
+		// After a change of protocol the body is the connection, which no deadline ends.
+		return vendors.Answer{}, errors.New("the answer is no answer to HTTP")
+	case res.StatusCode >= 300 && res.StatusCode < 400:
+		return vendors.Answer{}, errors.New("the answer points somewhere else")
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return result{err: errors.New("the answer broke off")}
+		return vendors.Answer{}, errors.New("the answer broke off")
 	case len(body) > maxAnswer:
-		return result{err: errors.New("the answer is too large")}
-	case res.Header.Get("Content-Encoding") != "":
-		return result{err: errors.New("the answer is compressed although nobody asked for that")}
+		return vendors.Answer{}, errors.New("the answer is too large")
+	case len(res.Header.Values("Content-Encoding")) > 0:
+		return vendors.Answer{}, errors.New("the answer is compressed although nobody asked for that")
+	case len(body) > 0 && !isJSON(res.Header.Values("Content-Type")):
+		return vendors.Answer{}, errors.New("the answer is not JSON")
 	}
-	return result{answer: vendors.Answer{Status: res.StatusCode, Header: res.Header.Get, Body: body}, header: res.Header}
+	return vendors.Answer{Status: res.StatusCode, Header: res.Header.Get, Body: body}, nil
+}
+
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(contentType[0])
+	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
 // request builds what is sent. Its body cannot be rewound: otherwise Go's

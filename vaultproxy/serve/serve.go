@@ -18,11 +18,15 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tollgate/tollgate/vaultproxy"
+	"github.com/tollgate/tollgate/vaultproxy/framing"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 )
 
 // DefaultAddr serves both planes on the loopback interface.
 const DefaultAddr = "127.0.0.1:8787"
+
+// DefaultReadTimeout is how long a caller may take to send a request.
+const DefaultReadTimeout = 30 * time.Second
 
 // Config says where things are. Secrets are named by file, or else taken from
 // the environment; they are no flags, which other users of a machine can read.
@@ -35,6 +39,7 @@ type Config struct {
 	LedgerURLFile   string        // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
 	UpstreamTimeout time.Duration // of one send to a vendor
 	ContentionWait  time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
+	ReadTimeout     time.Duration // of a whole request, its body included; zero: DefaultReadTimeout
 	Logger          *slog.Logger
 
 	// Vendors are configured by their secret: one without is left out.
@@ -243,15 +248,20 @@ func (s *Server) serve() {
 	// A caller that does not read its answer must not keep a slot for ever; one
 	// that waits for a look-up and a resend must get to its answer.
 	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + max(0, cfg.ContentionWait) + time.Minute
+	readTimeout := cmp.Or(cfg.ReadTimeout, DefaultReadTimeout)
 	run := func(l net.Listener, h http.Handler) {
 		server := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout,
+			Handler: h, ReadHeaderTimeout: min(10*time.Second, readTimeout), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ErrorLog:                     slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ConnContext:                  framing.ConnContext,
+			DisableGeneralOptionsHandler: true, // one place answers, and notes, what is refused
+			Protocols:                    &http.Protocols{},
 		}
+		server.Protocols.SetHTTP1(true) // and nothing to upgrade to
 		s.servers = append(s.servers, server)
 		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(framing.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 				s.errs <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
 			}
 		}()

@@ -21,6 +21,9 @@ func FuzzStripeMeter(f *testing.F) {
 		"charge=ch_1", "charge=ch_1&amount=7", "payment_intent=pi_1&amount=7&currency=usd", "amount_to_capture=9", "final_capture=false",
 		`{"amount":100,"currency":"usd"}`, `{"amount":1,"amount":100,"currency":"usd"}`, `{"amount":"100","currency":"usd"}`,
 		`{"amount":[100],"currency":"usd"}`, `{"charge":"ch_1","metadata":{"a":"b&amount=1"}}`, `{"amount_to_capture":5}`,
+		"amount=5&currency=usd&metadata[]=x", "amount=5&currency=usd&metadata[a][amount]=9", "amount=5&currency=usd&expand[]=amount",
+		"amount=5&currency=usd&Amount=9", "amount=5&currency=usd;amount=9", "\uff41mount=9&amount=5&currency=usd", "amount=5&currency=usd&amount.=9",
+		`{"amount":5,"Amount":9,"currency":"usd"}`, `{"amount":5,"currency":"usd","metadata":{"a]":"1"}}`, `{"amount":5,"currency":"usd"}{"amount":9}`,
 		"amount=5&currency=usd&metadata[tollgate_call]=x", "amount=5&currency=usd&description=%26amount%3D9",
 	} {
 		for which := range byte(5) {
@@ -62,6 +65,10 @@ func FuzzStripeMeter(f *testing.F) {
 		sent, err := url.ParseQuery(string(w.Body))
 		require.NoError(t, err)
 		require.Len(t, sent[target.amount], 1)
+		requireNoOtherReading(t, string(w.Body), target.amount, sent.Get(target.amount))
+		if currency := sent.Get("currency"); currency != "" {
+			requireNoOtherReading(t, string(w.Body), "currency", currency)
+		}
 		cents := int64(0)
 		for _, digit := range sent.Get(target.amount) {
 			require.True(t, '0' <= digit && digit <= '9')
@@ -72,6 +79,7 @@ func FuzzStripeMeter(f *testing.F) {
 		} else {
 			require.Equal(t, money.USD(cents)*money.Cent, q.Price)
 			require.Equal(t, []string{"call_1"}, sent["metadata[tollgate_call]"])
+			require.Empty(t, sent["metadata[]"], "a list would take the stamp away")
 		}
 		require.Positive(t, q.Price)
 		for name := range sent {

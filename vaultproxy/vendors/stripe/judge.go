@@ -44,7 +44,7 @@ func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	if a.Status >= 200 && a.Status <= 299 {
 		op, known := named(s.Operation)
 		var obj object
-		if err := json.Unmarshal(a.Body, &obj); err != nil || !known {
+		if err := json.Unmarshal(a.Body, &obj); err != nil || !known || !policy.IsSegment(obj.ID) {
 			return obj.notUnderstood()
 		}
 		return op.succeeded(p, s, obj)

@@ -122,7 +122,7 @@ func matches(template, prefix, path string) (object string, ok bool) {
 	}
 	for i, want := range wants {
 		switch {
-		case want == "{id}" && strings.HasPrefix(segments[i], prefix):
+		case want == "{id}" && strings.HasPrefix(segments[i], prefix) && !strings.ContainsAny(segments[i], ".-"):
 			object = segments[i]
 		case want != segments[i]:
 			return "", false
@@ -169,6 +169,9 @@ func (op operation) checkParams(params vendors.Params) error {
 				Code: vendors.Invalid, Param: root,
 				Message: "metadata names that start with tollgate are Tollgate's own; choose another",
 			}
+		}
+		if err := checkValue(p); err != nil {
+			return err
 		}
 	}
 	return nil
