@@ -25,7 +25,9 @@ type stripeRow struct {
 const dollar = money.Dollar
 
 // intent makes a PaymentIntent of $4.00 with more parameters.
-func (s *stripeStand) intent(more string) string { return s.ok("/v1/payment_intents", unconfirmed+more) }
+func (s *stripeStand) intent(more string) string {
+	return s.ok("/v1/payment_intents", unconfirmed+more)
+}
 
 // authorized makes one that waits to be captured.
 func (s *stripeStand) authorized() string {
@@ -152,7 +154,9 @@ func paymentRows() map[string]stripeRow {
 			settled: 5 * dollar, settle: stays, paid: 5 * dollar, release: refuses(""), kept: 5 * dollar,
 		},
 		"refunds.create": {
-			call:   func(s *stripeStand) (string, string) { return "/v1/refunds", "payment_intent=" + s.paidBy("pm_slowrefund") },
+			call: func(s *stripeStand) (string, string) {
+				return "/v1/refunds", "payment_intent=" + s.paidBy("pm_slowrefund")
+			},
 			held:   4 * dollar,
 			settle: waits,
 			paid:   4 * dollar,
@@ -206,7 +210,9 @@ func balanceRows() map[string]stripeRow {
 			settle: stays, release: refuses("metadata[" + strings.Repeat("a", 41) + "]=x"), free: true,
 		},
 		"payouts.cancel": {
-			call:   func(s *stripeStand) (string, string) { return "/v1/payouts/" + s.ok("/v1/payouts", payout) + "/cancel", "" },
+			call: func(s *stripeStand) (string, string) {
+				return "/v1/payouts/" + s.ok("/v1/payouts", payout) + "/cancel", ""
+			},
 			settle: stays, release: refuses(""), free: true,
 		},
 		"transfers.create": {
@@ -236,7 +242,9 @@ func balanceRows() map[string]stripeRow {
 			settle: stays, release: refuses("metadata[" + strings.Repeat("a", 41) + "]=x"), free: true,
 		},
 		"topups.cancel": {
-			call:   func(s *stripeStand) (string, string) { return "/v1/topups/" + s.ok("/v1/topups", topup) + "/cancel", "" },
+			call: func(s *stripeStand) (string, string) {
+				return "/v1/topups/" + s.ok("/v1/topups", topup) + "/cancel", ""
+			},
 			settle: stays, release: refuses(""), free: true,
 		},
 	}
@@ -253,7 +261,9 @@ func invoiceRows() map[string]stripeRow {
 			settle: stays, release: refuses("customer=cus_1&collection_method=send_invoice"), free: true,
 		},
 		"invoices.finalize": {
-			call: func(s *stripeStand) (string, string) { return "/v1/invoices/" + s.behindItsBackBilled() + "/finalize", "" },
+			call: func(s *stripeStand) (string, string) {
+				return "/v1/invoices/" + s.behindItsBackBilled() + "/finalize", ""
+			},
 			held: 7 * dollar, settle: elsewhere("/v1/invoices/{id}/pay", ""), paid: 7 * dollar, release: voids,
 		},
 		"invoices.pay": {
