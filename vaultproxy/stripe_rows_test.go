@@ -55,14 +55,14 @@ func (s *stripeStand) opened() string {
 // reconciler find out.
 func elsewhere(path, body string) func(*stripeStand, string, string) {
 	return func(s *stripeStand, _, id string) {
-		s.behindItsBack(strings.Replace(path, "{id}", id, 1), body)
+		s.behindItsBack(withID(path, id), body)
 		s.reconcile()
 	}
 }
 
 // through does something through the proxy.
 func through(path, body string) func(*stripeStand, string, string) {
-	return func(s *stripeStand, _, id string) { s.ok(strings.Replace(path, "{id}", id, 1), body) }
+	return func(s *stripeStand, _, id string) { s.ok(withID(path, id), body) }
 }
 
 // waits until the vendor has made up its mind.
