@@ -88,6 +88,9 @@ func (s *stripeStand) fails(path, body string, status int) {
 	require.Empty(s.t, got.header.Get("Tollgate-Denied"), "the refusal is the vendor's")
 }
 
+// withID puts an object's ID into a path or body.
+func withID(text, id string) string { return strings.Replace(text, "{id}", id, 1) }
+
 // fieldOf reads a member of an object in a list of the vendor's.
 func (s *stripeStand) fieldOf(list, id, name string) string {
 	s.t.Helper()

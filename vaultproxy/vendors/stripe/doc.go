@@ -1,18 +1,16 @@
 // Package stripe is the profile of Stripe's v1 API, version 2023-10-16.
 //
-// Metered are PaymentIntents (create, confirm, capture, cancel), Charges
-// (create, capture) and Refunds (create); reads cost nothing. Every other write
-// is refused: what the profile does not understand fully, it does not pass on.
+// Writes are passed on if they stand in one table, see operation; every other one
+// is refused, with the reason where one is known: what the profile does not
+// understand fully, it does not pass on. Reads cost nothing. docs/stripe.md is the
+// table in words, and a test holds the two together. An operation says
 //
-//	operation         held                              settled            released
-//	create, confirm   amount                            amount_received    402, canceled
-//	create            amount, as committed, until the PaymentIntent is final
-//	confirm, capture  takes over what the run holds     amount_received    402
-//	                  for the object, else its amount
-//	                  by look-up
-//	cancel            nothing                           0                  frees the object's hold
-//	refund            amount, or by look-up the full    amount             failed
-//	                  remainder, which is then pinned
+//	how it is read      path, parameters, and which of them may have one value only
+//	how it is priced    pricing: by its amount, by the object that it moves, …
+//	what it comes to    effect: it makes, moves or ends an object, or records something
+//	how it is found     the list in which its stamp is looked for, or what its object tells
+//
+// and the object's kind says what its status proves.
 //
 // A payment is captured once: while a capture leaves the rest open, nothing on
 // the object tells whether a lost one was made, so final_capture=false is refused.
@@ -21,8 +19,7 @@
 // books; which customers and accounts a call may reach is the key's scope, see
 // CheckScope.
 //
-// Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
-// Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
+// Sources: https://docs.stripe.com/api (each resource, Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
 // which failures are stored under an idempotency key.
 package stripe
 

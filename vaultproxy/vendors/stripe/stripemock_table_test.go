@@ -206,6 +206,7 @@ func TestStripeMock_TakesEveryOperationAsStripeGoSendsIt(t *testing.T) {
 	mock := stripeMock(t)
 	for name, test := range calls {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := setupMock(t, mock)
 			for call, fields := range test.show {
 				b.show(call, fields)
