@@ -219,7 +219,7 @@ func (b *batch) pageRange(from int) (int, int) { return from, min(from+pageSize,
 func (b *batch) fetch(from int) workflow.Future {
 	var a *activities.Activities
 	from, to := b.pageRange(from)
-	return workflow.ExecuteActivity(listOptions(b.fetches), a.FetchCustomers, activities.FetchInput{
+	return workflow.ExecuteActivity(summarised(listOptions(b.fetches), "items %d to %d", from, to-1), a.FetchCustomers, activities.FetchInput{
 		Source: b.in.Customers, Pinned: b.in.Pinned, From: from, To: to,
 	})
 }
@@ -228,7 +228,7 @@ func (b *batch) charge(ctx workflow.Context, item int, customer customerlist.Cus
 	var a *activities.Activities
 	var charged activities.ChargeResult
 	b.inFlight++
-	err := workflow.ExecuteActivity(chargeOptions(ctx, b.in.ChargeTimeout), a.ChargeCustomer, activities.ChargeInput{
+	err := workflow.ExecuteActivity(summarised(chargeOptions(ctx, b.in.ChargeTimeout), "item %d", item), a.ChargeCustomer, activities.ChargeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Item:           item,

@@ -1,9 +1,11 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
@@ -37,7 +39,9 @@ func Billing(ctx workflow.Context, in BillingInput) (Summary, error) {
 	if err := b.setup(ctx); err != nil {
 		return Summary{}, err
 	}
-	return b.run(ctx)
+	summary, err := b.run(ctx)
+	b.show(ctx)
+	return summary, err
 }
 
 type billing struct {
@@ -51,6 +55,7 @@ type billing struct {
 	began    int // batches started in this run of the chain
 	handOver bool
 	stop     string
+	shown    shown
 	detached workflow.Context // is not cancelled with the run
 }
 
@@ -77,6 +82,7 @@ func (b *billing) setup(ctx workflow.Context) error {
 		return err
 	}
 	b.listen(ctx)
+	b.beSeen()
 	return nil
 }
 
@@ -191,9 +197,11 @@ func (b *billing) chargeBatch(ctx workflow.Context, batch *runningBatch) {
 	// The ID may be used again: a reset of the run starts its batches anew, and
 	// what they charged before is replayed to them.
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          BatchWorkflowID(b.workflowID, batch.number),
-		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_TERMINATE,
-		WaitForCancellation: true,
+		WorkflowID:            BatchWorkflowID(b.workflowID, batch.number),
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_TERMINATE,
+		WaitForCancellation:   true,
+		StaticSummary:         fmt.Sprintf("items %d to %d", batch.from, batch.to-1),
+		TypedSearchAttributes: temporal.NewSearchAttributes(keyword(AttributeRunLabel).ValueSet(b.runLabel)),
 	}), ChargeBatch, BatchInput{
 		Number:         batch.number,
 		From:           batch.from,

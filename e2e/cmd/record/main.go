@@ -4,7 +4,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/tollgate/tollgate/e2e/stack"
 	"github.com/tollgate/tollgate/workflows"
@@ -120,15 +124,38 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 		return err
 	}
 	for suffix, name := range sc.save {
-		history, err := s.TemporalCLI(ctx, "workflow", "show", "--workflow-id", id+suffix, "--output", "json").Output()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), history, 0o600); err != nil {
+		if err := save(ctx, s, id+suffix, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// save writes a history with its payloads in clear: what it holds can be reviewed,
+// and is replayed without a key.
+func save(ctx context.Context, s *stack.Stack, id, path string) error {
+	events, err := s.History(ctx, id)
+	if err != nil {
+		return err
+	}
+	keys, err := s.Keys()
+	if err != nil {
+		return err
+	}
+	if err := keys.Clear(ctx, events); err != nil {
+		return err
+	}
+	raw, err := protojson.Marshal(events)
+	if err != nil {
+		return err
+	}
+	// Again, since protojson varies its spaces on purpose.
+	var text bytes.Buffer
+	if err := json.Indent(&text, raw, "", "  "); err != nil {
+		return err
+	}
+	text.WriteByte('\n')
+	return os.WriteFile(path, text.Bytes(), 0o600)
 }
 
 // revoke closes the run once the vendor has made some of its charges.
