@@ -1,6 +1,7 @@
 package vaultproxy_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 	verify "github.com/twilio/twilio-go/rest/verify/v2"
 
+	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vendorsim"
 )
@@ -353,4 +355,58 @@ func TestTwilio_TwoHundredTextsWithLatePricesAndLostAnswers(t *testing.T) {
 	}
 	require.Equal(t, truth.Posts, truth.Texts+truth.Lost()+truth.Faults[string(vendorsim.RateLimited429)],
 		"each POST is a text, a loss or a refusal: none was sent twice")
+}
+
+func TestTwilio_TakesTheVaultKeyAsBasicPasswordWhateverTheUserIs(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issueTwilio(money.Dollar)
+	const form = "To=%2B14155550123&From=%2B14155550100&Body=Paid."
+	for i, user := range []string{twilioAccount, "anything", ""} {
+		basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+key.VaultKey))
+		got := b.post(key.VaultKey, twilioMessages, fmt.Sprintf("text-%d", i), form, "Authorization", basic)
+		require.Equal(t, http.StatusCreated, got.status, got.raw)
+	}
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(key.VaultKey+":x"))
+	got := b.post(key.VaultKey, twilioMessages, "text-9", form, "Authorization", basic)
+	require.Equal(t, "key_unknown", got.header.Get("Tollgate-Denied"))
+	require.Equal(t, 3, b.sim.Truth().Twilio.Texts)
+	stripe := b.issue(money.Dollar)
+	require.Equal(t, "endpoint_not_allowed", b.post(stripe.VaultKey, twilioMessages, "k", form).header.Get("Tollgate-Denied"))
+}
+
+func TestTwilio_ARestartLooksUpWhatWasInDoubtAndSendsNothingAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issueTwilio(money.Dollar)
+	b.sim.NextTwilioFaults(vendorsim.AnswerLost, vendorsim.ClosedAfterRead)
+	for i := range 2 {
+		_, code := b.text(key, fmt.Sprintf("text-%d", i), "+14155550123", fmt.Sprintf("Text %d.", i))
+		require.Equal(t, "outcome_unknown", code)
+	}
+	b.stop()
+	b.start()
+	b.settlePrices(4)
+	require.Equal(t, "settled", b.call("text-0").State)
+	require.Equal(t, "unknown", b.call("text-1").State)
+	require.Len(t, b.seen.of(http.MethodPost), 2)
+}
+
+func TestTwilio_APersonMayReleaseWhatNobodyCanFindAndOnlyThenIsItSentAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	key := b.issue(money.Dollar, func(r *client.IssueRequest) {
+		r.Vendor, r.ExpiresIn = "twilio", "24h"
+		r.AllowedEndpoints = []string{"POST /2010-04-01/Accounts/{AccountSid}/Messages.json"}
+	})
+	b.sim.NextTwilioFaults(vendorsim.ClosedAfterRead)
+	_, code := b.text(key, "text-1", "+14155550123", "Paid.")
+	require.Equal(t, "outcome_unknown", code)
+	b.settlePrices(2)
+	got := b.admin(http.MethodPost, "/vault/calls/"+b.call("text-1").CallID+"/resolve", `{"outcome":"released","by":"Ada","reason":"not in the console"}`)
+	require.Equal(t, http.StatusOK, got.status, got.raw)
+	b.requireHeld(0)
+	_, code = b.text(key, "text-1", "+14155550123", "Paid.")
+	require.Empty(t, code)
+	require.Equal(t, 1, b.sim.Truth().Twilio.Texts)
 }

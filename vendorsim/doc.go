@@ -58,6 +58,17 @@
 // Keys start with re_sim_, and any other re_… is refused as live. Not modelled: templates,
 // scheduling, attachments by URL, permissive batches, lists, domains, webhooks, quotas.
 //
+// # Twilio
+//
+// Under /2010-04-01/ and /v2/Services/ the stand-in is Twilio: messages and calls (create, read,
+// list by page) and verification starts (create, read). It does every create as often as it is
+// asked to, shows a price only once Config.TwilioPriceDelay is over, and lists what is new only
+// after Config.TwilioListLag. Faults are dealt from a deck of its own. Recipients say what happens:
+// +…0001 is refused, +…0002 fails unsent, +…0003 is not delivered, +…0004 and +…0005 cost a tenth
+// more and less than the list price. Accounts and API keys are AC or SK, eight zeros and 24 digits,
+// their secrets begin with test_; what looks like real ones is refused. Truth.Twilio tells what was
+// really sent and what it costs.
+//
 // # Guards
 //
 // Anything that looks like a live Stripe key, wherever in a request, is refused with 401 and

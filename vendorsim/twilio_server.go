@@ -46,8 +46,8 @@ type twilioError struct {
 	message      string
 }
 
-func twilioInvalid(code int, format string, args ...any) *twilioError {
-	return &twilioError{http.StatusBadRequest, code, fmt.Sprintf(format, args...)}
+func twilioInvalid(code int, message string) *twilioError {
+	return &twilioError{http.StatusBadRequest, code, message}
 }
 
 func (e *twilioError) answer() answer {
@@ -146,7 +146,7 @@ func (t *twilio) admit(r *http.Request, body string) (account string, refusal *t
 
 // post executes a create as often as it is asked to, and lets a fault come between.
 func (t *twilio) post(w http.ResponseWriter, r *http.Request, account, body string) {
-	make, operation, refusal := t.prepare(r, account, body)
+	create, operation, refusal := t.prepare(r, account, body)
 	if refusal != nil {
 		t.refuse(w, refusal)
 		return
@@ -181,7 +181,7 @@ func (t *twilio) post(w http.ResponseWriter, r *http.Request, account, body stri
 		deliver(w, redirected().render(""), whole)
 		return
 	}
-	made := twilioAnswer(http.StatusCreated, make())
+	made := twilioAnswer(http.StatusCreated, create())
 	switch drawn.fault {
 	case AnswerLost:
 		deliver(w, made, severed)
