@@ -6,6 +6,8 @@ SEED       ?= 1
 BUDGET_USD ?=
 ROUNDS     ?= 20
 
+FUZZTIME ?= 30s
+
 PKG       ?= ./...
 TESTFLAGS ?=
 
@@ -43,6 +45,10 @@ test: ## every test, those against a real Temporal server and stripe-mock too: P
 test-race: ## the tests under the race detector (needs a C compiler), but for those that start servers
 	@packages=$$(go list ./... | grep -Ev '$(PROCESS_TESTS)') && \
 	  CGO_ENABLED=1 scripts/with-peers temporal stripe-mock -- go test -race -timeout 20m $(TESTFLAGS) $$packages
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, one after the other: FUZZTIME=30s
+	@exec scripts/fuzz $(FUZZTIME)
 
 .PHONY: replay
 replay: build ## replay recorded histories, and every run of the server at TEMPORAL_ADDRESS, against today's code

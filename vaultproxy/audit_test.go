@@ -23,7 +23,7 @@ func TestAudit_HasOneRowForEachCallAndDenial(t *testing.T) {
 	made := b.post(key.VaultKey, intents, "item-1", charge, "Tollgate-Item", "1", "Tollgate-Workflow-Id", "wf")
 	b.post(key.VaultKey, intents, "item-1", charge)
 	b.post(key.VaultKey, intents, "item-2", charge)
-	b.post(key.VaultKey, "/stripe/v1/customers", "item-3", "")
+	b.post(key.VaultKey, "/stripe/v1/subscriptions", "item-3", "")
 	b.get(key.VaultKey, intents+"/"+made.text("id"))
 	revoke(b, key)
 	b.post(key.VaultKey, intents, "item-4", charge)

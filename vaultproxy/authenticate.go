@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/policy"
@@ -17,6 +18,8 @@ type grant struct {
 	keyID, tenant, run, vendor string
 	runNo                      int64
 	allow                      policy.Allowlist
+	scope                      ledger.Scope
+	arriving                   atomic.Int64 // calls whose bodies are being read
 }
 
 // grants remembers the grants of keys in use.
@@ -72,7 +75,7 @@ func (p *Proxy) authenticate(ctx context.Context, r *http.Request) (*grant, *den
 	if err != nil {
 		return nil, deny(EndpointNotAllowed, "this vault key's allowlist cannot be read")
 	}
-	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow}
+	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow, scope: k.Terms.Scope}
 	p.grants.put(g)
 	return g, nil
 }

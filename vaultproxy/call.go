@@ -17,6 +17,7 @@ import (
 type call struct {
 	started        time.Time
 	method         string
+	spoken         string // first segment of the path as it came in: whose SDK it may be that calls
 	path           string // canonical, below the vendor's name
 	grant          *grant
 	upstream       *upstream
@@ -32,6 +33,7 @@ type call struct {
 	remaining      money.USD
 	hasRemaining   bool
 	waited         time.Duration // for calls in flight that stood in the way
+	leavesBody     bool          // the body was not read to its end
 
 	// What is said of it in the log and the audit row.
 	verdict string
@@ -44,7 +46,7 @@ type call struct {
 func (p *Proxy) Data() http.Handler { return http.HandlerFunc(p.serveCall) }
 
 func (p *Proxy) serveCall(w http.ResponseWriter, r *http.Request) {
-	c := &call{started: time.Now(), method: r.Method}
+	c := &call{started: time.Now(), method: legible(r.Method), spoken: firstSegment(r.RequestURI), leavesBody: r.ContentLength != 0}
 	select { // by itself: with a slot free as well, a select of both would choose at random
 	case <-p.draining:
 		p.finish(w, c, p.denied(c, deny(Overloaded, "this vault proxy is shutting down; try again")))
@@ -154,6 +156,10 @@ func (c *call) audit(by string) ledger.AuditRow {
 func (p *Proxy) denied(c *call, d *denial) reply {
 	c.verdict, c.reason = ledger.VerdictDenied, string(d.code)
 	answer := d.reply()
+	if c.leavesBody {
+		// Otherwise net/http waits for the rest of the body before it answers.
+		answer.set("Connection", "close")
+	}
 	if d.code == OutcomeUnknown {
 		c.verdict = string(ledger.Unknown) // no refusal of ours: the call was made, and may have worked
 	}
@@ -173,7 +179,7 @@ func (p *Proxy) record(c *call, status int) {
 		Price: c.quote.Price, Object: c.object, Duration: time.Since(c.started),
 	}
 	if row.Path == "" {
-		row.Path = c.path
+		row.Path = legible(c.path)
 	}
 	if c.grant != nil {
 		row.Tenant, row.Run, row.KeyID, row.Vendor = c.grant.tenant, c.grant.run, c.grant.keyID, c.grant.vendor
@@ -201,14 +207,21 @@ func legible(text string) string {
 
 const recordTimeout = 5 * time.Second
 
+// answerTimeout bounds how long a caller may take to read its answer: it keeps
+// its place among the calls at once until then.
+const answerTimeout = 30 * time.Second
+
 // finish answers and writes the one log line of the call.
 func (p *Proxy) finish(w http.ResponseWriter, c *call, answer reply) {
+	answer = p.inDialect(c, answer)
 	if c.callID != "" {
 		answer.set("Tollgate-Call-Id", c.callID)
 	}
 	if c.hasRemaining {
 		answer.set("Tollgate-Remaining-Usd", c.remaining.String())
 	}
+	// Not to be had of every writer: then the server's own deadline holds.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	answer.write(w)
 	p.logCall(c, answer.status)
 	p.metrics.call(c)

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func (p *Proxy) canonicalise(c *call, r *http.Request) *denial {
 	}
 	c.upstream = p.upstreams[vendorName]
 	if c.upstream == nil {
-		return deny(VendorUnknown, "the path must begin with a vendor that this proxy knows, such as /stripe/v1/payment_intents")
+		return deny(VendorUnknown, "the path must begin with a vendor that is configured at this proxy, such as /stripe/v1/payment_intents or /resend/emails")
 	}
 	if c.grant.vendor != vendorName {
 		return deny(EndpointNotAllowed, "this vault key was issued for another vendor")
@@ -41,10 +40,11 @@ func (p *Proxy) canonicalise(c *call, r *http.Request) *denial {
 		return d
 	}
 	c.path = path
-	body, d := readBody(r)
+	body, d := p.takeBody(c.grant, r)
 	if d != nil {
 		return d
 	}
+	c.leavesBody = false
 	if d := c.readNotes(r); d != nil {
 		return d
 	}
@@ -79,39 +79,6 @@ func splitTarget(r *http.Request) (vendorName, path, query string, d *denial) {
 	return segments[0], "/" + strings.Join(segments[1:], "/"), query, nil
 }
 
-// checkTransport refuses what makes two parties see two requests.
-func checkTransport(r *http.Request) *denial {
-	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		if len(r.Header.Values(name)) > 0 {
-			return deny(RequestAmbiguous, "method override headers are not taken")
-		}
-	}
-	for _, name := range []string{"Content-Type", "Idempotency-Key", "Stripe-Version", "Stripe-Account"} {
-		if len(r.Header.Values(name)) > 1 {
-			return deny(RequestAmbiguous, "the "+name+" header is given twice")
-		}
-	}
-	if r.Header.Get("Content-Encoding") != "" {
-		return deny(RequestAmbiguous, "compressed request bodies are not taken")
-	}
-	if r.Header.Get("Upgrade") != "" {
-		return deny(RequestAmbiguous, "protocol upgrades are not taken")
-	}
-	return nil
-}
-
-func readBody(r *http.Request) ([]byte, *denial) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		// Nothing is wrong with the request as such, and an earlier attempt of it may be on the books.
-		return nil, deny(Overloaded, "the body did not arrive to its end; try again with the same idempotency key")
-	}
-	if len(body) > maxBody {
-		return nil, deny(RequestInvalid, "the body is larger than 256 KiB")
-	}
-	return body, nil
-}
-
 // readNotes takes what the caller wants to find again in the audit log.
 func (c *call) readNotes(r *http.Request) *denial {
 	c.item, c.workflowID = r.Header.Get("Tollgate-Item"), r.Header.Get("Tollgate-Workflow-Id")
@@ -140,7 +107,7 @@ func (c *call) identify() *denial {
 // digest is over the canonical request as the caller sent it, before metering
 // pins anything in it.
 func digest(r vendors.Request) [32]byte {
-	parts := []string{"request", r.Method, r.Path, r.Query.Encode(), r.Body.Encode()}
+	parts := []string{"request", r.Method, r.Path, r.Query.Encode(), r.Body.Encode(), string(r.JSON)}
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		names = append(names, name)

@@ -11,10 +11,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/tollgate/tollgate/vaultproxy/framing"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 )
 
@@ -58,16 +60,32 @@ func (p *Proxy) Control() http.Handler {
 		answer := fail(http.StatusNotFound, "not_found", "the control plane has no such path or method; see /vault/keys")
 		answer.write(w)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if flaw := framing.Flaw(r.Context()); flaw != "" {
+			answer := fail(http.StatusBadRequest, string(RequestInvalid), "it is not certain where this request ends: "+flaw)
+			answer.write(w)
+			return
+		}
+		if !isClean(r.URL.EscapedPath()) {
+			// The mux would redirect, and a caller that follows sends its key and its body along.
+			answer := fail(http.StatusNotFound, "not_found", "the path has empty or dotted segments; percent-encode what is part of a name")
+			answer.write(w)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
+
+// isClean reports whether a path stays as it is when it is tidied up.
+func isClean(raw string) bool { return raw == "/" || path.Clean(raw) == strings.TrimSuffix(raw, "/") }
 
 // Combined serves both planes on one listener: /vault/, /healthz, /readyz and
 // /metrics are the control plane, everything else is a vendor.
 func (p *Proxy) Combined() http.Handler {
 	control, data := p.Control(), p.Data()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; {
-		case path == "/healthz", path == "/readyz", path == "/metrics", path == "/vault", strings.HasPrefix(path, "/vault/"):
+		switch at := r.URL.Path; {
+		case at == "/healthz", at == "/readyz", at == "/metrics", at == "/vault", strings.HasPrefix(at, "/vault/"):
 			control.ServeHTTP(w, r)
 		default:
 			data.ServeHTTP(w, r)
@@ -147,7 +165,7 @@ func decode(r *http.Request, into any) error {
 }
 
 // distinctNames refuses a name that is given twice, in whatever case: the reader
-// would take the last cap, and the writer may have meant the first.
+// would take the last cap or scope, and the writer may have meant the first.
 func distinctNames(body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, _ := dec.Token(); open != json.Delim('{') {
@@ -166,6 +184,9 @@ func distinctNames(body []byte) error {
 			return fmt.Errorf("the field %.40q is given twice", name)
 		}
 		seen[folded] = true
+		if err := distinctNames(value); err != nil {
+			return err
+		}
 	}
 	return nil
 }

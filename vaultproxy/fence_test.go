@@ -136,6 +136,7 @@ func closeRun(b *testBundle, _ client.IssuedKey) {
 func blindToLists(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && r.URL.Path == "/v1/payment_intents" {
+			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"object":"list","data":[{"id":"pi_other","object":"payment_intent"}],"has_more":true}`))
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -101,16 +102,43 @@ func (p *Proxy) exchange(ctx context.Context, u *upstream, w vendors.Wire, idemp
 		return result{err: sanitised(err), unsent: !connected && u.own != nil}
 	}
 	defer func() { _ = res.Body.Close() }()
+	answer, err := readAnswer(res)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{answer: answer, header: res.Header}
+}
+
+// readAnswer takes what an API answers: a bounded JSON document, as it was sent.
+// Anything else comes from somebody who stands between, and proves nothing.
+func readAnswer(res *http.Response) (vendors.Answer, error) {
+	switch {
+	case res.StatusCode < 200:
+		// After a change of protocol the body is the connection, which no deadline ends.
+		return vendors.Answer{}, errors.New("the answer is no answer to HTTP")
+	case res.StatusCode >= 300 && res.StatusCode < 400:
+		return vendors.Answer{}, errors.New("the answer points somewhere else")
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return result{err: errors.New("the answer broke off")}
+		return vendors.Answer{}, errors.New("the answer broke off")
 	case len(body) > maxAnswer:
-		return result{err: errors.New("the answer is too large")}
-	case res.Header.Get("Content-Encoding") != "":
-		return result{err: errors.New("the answer is compressed although nobody asked for that")}
+		return vendors.Answer{}, errors.New("the answer is too large")
+	case len(res.Header.Values("Content-Encoding")) > 0:
+		return vendors.Answer{}, errors.New("the answer is compressed although nobody asked for that")
+	case len(body) > 0 && !isJSON(res.Header.Values("Content-Type")):
+		return vendors.Answer{}, errors.New("the answer is not JSON")
 	}
-	return result{answer: vendors.Answer{Status: res.StatusCode, Header: res.Header.Get, Body: body}, header: res.Header}
+	return vendors.Answer{Status: res.StatusCode, Header: res.Header.Get, Body: body}, nil
+}
+
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(contentType[0])
+	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
 // request builds what is sent. Its body cannot be rewound: otherwise Go's
@@ -122,7 +150,11 @@ func (u *upstream) request(ctx context.Context, w vendors.Wire, idempotencyKey s
 	if w.Method != http.MethodGet {
 		body = oneWay{bytes.NewReader(w.Body)}
 	}
-	target := strings.TrimSuffix(u.base.String(), "/") + w.Target
+	base := u.base.String()
+	if placer, ok := u.vendor.(vendors.Placer); ok {
+		base = placer.Place(base, w.Target)
+	}
+	target := strings.TrimSuffix(base, "/") + w.Target
 	req, err := http.NewRequestWithContext(ctx, w.Method, target, body)
 	if err != nil {
 		return nil, errors.New("the request cannot be built")
@@ -174,16 +206,21 @@ func vendorKey(c ledger.Call) string {
 	return "tollgate_" + c.ID + "_" + strconv.Itoa(c.Resend)
 }
 
-// getter reads from a vendor. It is used for look-ups, which cause nothing.
-func (p *Proxy) getter(u *upstream) vendors.Getter { return getter{p: p, u: u} }
+// getter reads from a vendor, with the headers of the call that it is for: a
+// look-up in another account than that which the call acts on would find nothing,
+// and take that for a proof. It is used for look-ups, which cause nothing.
+func (p *Proxy) getter(u *upstream, header map[string]string) vendors.Getter {
+	return getter{p: p, u: u, header: header}
+}
 
 type getter struct {
-	p *Proxy
-	u *upstream
+	p      *Proxy
+	u      *upstream
+	header map[string]string
 }
 
 func (g getter) Get(ctx context.Context, path string, query vendors.Params) (vendors.Answer, error) {
-	quote := vendors.Quote{Request: vendors.Request{Method: http.MethodGet, Path: path, Query: query}}
+	quote := vendors.Quote{Request: vendors.Request{Method: http.MethodGet, Path: path, Query: query, Header: g.header}}
 	r := g.p.forward(ctx, g.u, g.u.vendor.Wire(quote, vendors.Stamp{}), "")
 	return r.answer, r.err
 }

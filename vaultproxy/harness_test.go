@@ -23,7 +23,9 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
+	"github.com/tollgate/tollgate/vaultproxy/vendors/resend"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 	"github.com/tollgate/tollgate/vendorsim"
 )
@@ -31,6 +33,7 @@ import (
 const (
 	adminKey     = "admin-key-of-the-tests"
 	vendorSecret = "sk_test_the_vendors_secret"
+	resendSecret = "re_sim_the_vendors_secret"
 
 	// sendTimeout is the proxy's upstream deadline unless a test sets another.
 	sendTimeout = 5 * time.Second
@@ -63,6 +66,7 @@ type testBundle struct {
 }
 
 type setupOptions struct {
+	sim          vendorsim.Config // of the stand-in; seed, script and clock are the test's
 	script       func(vendorsim.FaultPoint) vendorsim.Fault
 	store        func(ledger.Store) ledger.Store      // around the ledger
 	upstream     func(http.Handler) http.Handler      // around the stand-in
@@ -75,6 +79,8 @@ type setupOptions struct {
 	storeTimeout time.Duration
 	wait         time.Duration // for calls in flight that stand in the way; zero: not at all
 	url          string        // another upstream than the stand-in
+	rates        *fx.Table     // of other currencies than the US dollar
+	fromDomains  []string      // that e-mails may be sent from; nil: example.com
 }
 
 // testClock is wall time plus what a test adds to it. The ledger and the
@@ -181,7 +187,9 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 	}
 	b.clock.noon()
 	var err error
-	b.sim, err = vendorsim.New(vendorsim.Config{Seed: 1, Script: opt.script, Now: b.clock.now})
+	cfg := opt.sim
+	cfg.Seed, cfg.Script, cfg.Now = 1, opt.script, b.clock.now
+	b.sim, err = vendorsim.New(cfg)
 	require.NoError(t, err)
 	b.seen = &recorder{next: b.sim.Handler()}
 	if opt.upstream != nil {
@@ -202,6 +210,7 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 		b.checkLedger()
 		require.NoError(t, b.store.Close())
 		require.NotContains(t, b.logs.String(), vendorSecret)
+		require.NotContains(t, b.logs.String(), resendSecret)
 		require.NotContains(t, b.logs.String(), vaultproxy.TokenPrefix)
 		require.NotContains(t, b.logs.String(), adminKey)
 		require.Zero(t, b.sim.Truth().LeakedVaultKeys)
@@ -240,12 +249,18 @@ func (b *testBundle) start() {
 
 func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	b.t.Helper()
-	profile, err := stripe.New(stripe.Config{Secret: vendorSecret})
+	profile, err := stripe.New(stripe.Config{Secret: vendorSecret, Rates: b.opt.rates})
 	require.NoError(b.t, err)
 	var vendor vendors.Vendor = profile
 	if b.opt.vendor != nil {
 		vendor = b.opt.vendor(vendor)
 	}
+	from := b.opt.fromDomains
+	if from == nil {
+		from = []string{"example.com"}
+	}
+	emails, err := resend.New(resend.Config{Secret: resendSecret, FromDomains: from, Price: emailPrice})
+	require.NoError(b.t, err)
 	target := b.vendor.URL
 	if b.opt.url != "" {
 		target = b.opt.url
@@ -256,8 +271,11 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	}
 	p, err := vaultproxy.New(vaultproxy.Config{
 		Store: store, AdminKey: adminKey, MasterKey: bytes.Repeat([]byte{7}, vaultproxy.MasterKeySize),
-		Logger:          slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Upstreams:       []vaultproxy.Upstream{{Vendor: vendor, URL: target, Client: b.opt.transport}},
+		Logger: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Upstreams: []vaultproxy.Upstream{
+			{Vendor: vendor, URL: target, Client: b.opt.transport}, {Vendor: twilioProfile(b.t), URL: target, Client: b.opt.transport},
+			{Vendor: emails, URL: target, Client: b.opt.transport},
+		},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
 		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: b.opt.storeTimeout,
 	})
@@ -302,7 +320,8 @@ func (b *testBundle) checkLedger() {
 			outside += c.CapturedAmount * int64(money.Cent)
 		}
 	}
-	require.GreaterOrEqual(b.t, booked+money.USD(outside), money.USD(truth.SucceededTotalMicroUSD))
+	mailed := money.USD(truth.EmailRecipients) * emailPrice
+	require.GreaterOrEqual(b.t, booked+money.USD(outside), money.USD(truth.SucceededTotalMicroUSD)+mailed)
 }
 
 func usd(amount money.USD) *money.USD { return &amount }

@@ -16,6 +16,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/policy"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
 // maxKeyLife bounds how long a vault key may live: it is meant for one run.
@@ -97,9 +98,15 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 			PerCallCap: req.PerCallUSDCap, RunCap: req.RunUSDCap,
 		},
 	}
+	// Lists are sets: their order must not make another policy.
+	slices.Sort(req.Scope.Customers)
+	slices.Sort(req.Scope.ConnectedAccounts)
+	spec.Terms.Scope = ledger.Scope{
+		Customers: req.Scope.Customers, Accounts: req.Scope.ConnectedAccounts, ApplicationFees: req.Scope.ApplicationFees,
+	}
 	if p.upstreams[req.Vendor] == nil {
 		known := slices.Sorted(maps.Keys(p.upstreams))
-		return spec, fmt.Errorf("vendor %.40q is not known here; use one of: %s", req.Vendor, strings.Join(known, ", "))
+		return spec, fmt.Errorf("vendor %.40q is not configured at this vault proxy, which has: %s; its operator adds a vendor by giving its secret", req.Vendor, strings.Join(known, ", "))
 	}
 	if _, err := policy.Compile(req.AllowedEndpoints); err != nil {
 		return spec, err
@@ -116,6 +123,9 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 		}
 	}
 	if err := checkCaps(spec.Terms); err != nil {
+		return spec, err
+	}
+	if err := p.checkScope(spec, req.Scope); err != nil {
 		return spec, err
 	}
 	if err := setExpiry(&spec, req); err != nil {
@@ -137,6 +147,24 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 	sum := hashParts("policy", string(encoded))
 	spec.Digest = hex.EncodeToString(sum[:])
 	return spec, nil
+}
+
+// checkScope refuses a scope that would not be held to, or that an empty list
+// leaves wide open.
+func (p *Proxy) checkScope(spec ledger.KeySpec, asked client.Scope) error {
+	for name, list := range map[string][]string{"customers": asked.Customers, "connected_accounts": asked.ConnectedAccounts} {
+		if list != nil && len(list) == 0 {
+			return fmt.Errorf("scope.%s is empty: name somebody, or leave it out", name)
+		}
+	}
+	if spec.Terms.Scope.Empty() {
+		return nil
+	}
+	scoper, ok := p.upstreams[spec.Vendor].vendor.(vendors.Scoper)
+	if !ok {
+		return fmt.Errorf("calls to %s are not held to a scope; leave scope out", spec.Vendor)
+	}
+	return scoper.CheckScope(spec.Terms.Scope)
 }
 
 func checkCaps(t ledger.Terms) error {

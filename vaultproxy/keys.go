@@ -61,6 +61,9 @@ func (p *Proxy) keyView(ctx context.Context, k ledger.Key) (client.Key, error) {
 		KeyID: k.ID, State: "live", Vendor: k.Vendor, AllowedEndpoints: k.Terms.AllowedEndpoints, AgentRunLabel: k.Run,
 		Phase: k.Phase, Tenant: k.Tenant, AgentName: k.AgentName, Generation: k.Generation, IssuedAt: k.IssuedAt,
 		ExpiresAt: k.ExpiresAt, PerCallUSDCap: k.Terms.PerCallCap, Calls: countsView(use.Counts),
+		Scope: client.Scope{
+			Customers: k.Terms.Scope.Customers, ConnectedAccounts: k.Terms.Scope.Accounts, ApplicationFees: k.Terms.Scope.ApplicationFees,
+		},
 	}
 	switch {
 	case !k.RevokedAt.IsZero():

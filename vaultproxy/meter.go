@@ -3,6 +3,7 @@ package vaultproxy
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -40,18 +41,29 @@ func (v *view) Booking(ctx context.Context, object string) (vendors.Booking, boo
 	if err != nil {
 		return vendors.Booking{}, false, err
 	}
-	return vendors.Booking{
+	b := vendors.Booking{
 		Seq:       row.Seq,
 		SameRun:   row.Run == v.c.grant.run && row.Tenant == v.c.grant.tenant,
 		Committed: row.State == ledger.Committed,
 		Hold:      row.Hold,
-	}, true, nil
+	}
+	// Without its request a hold counts as it is, and its rate is not known.
+	if wire, err := v.p.storedRequest(row); err == nil {
+		b.Rate, b.Header = wire.Rate, wire.Header
+	}
+	return b, true, nil
 }
+
+// Scope is that of the call's key.
+func (v *view) Scope() ledger.Scope { return v.c.grant.scope }
+
+// Now is the time by the ledger's clock.
+func (v *view) Now(ctx context.Context) (time.Time, error) { return v.p.store.Now(ctx) }
 
 // Get looks something up at the vendor, for a key that may still do so.
 func (v *view) Get(ctx context.Context, path string, query vendors.Params) (vendors.Answer, error) {
 	if d := v.p.live(ctx, v.c.grant.keyID); d != nil {
 		return vendors.Answer{}, d
 	}
-	return v.p.getter(v.c.upstream).Get(ctx, path, query)
+	return v.p.getter(v.c.upstream, v.c.request.Header).Get(ctx, path, query)
 }

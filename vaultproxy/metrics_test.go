@@ -116,6 +116,7 @@ func TestMetrics_HoldNothingOfACallerNorOfAVendorsOwnWords(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{upstream: func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusPaymentRequired)
 			_, _ = w.Write([]byte(`{"error":{"type":"card_error","code":"a_word_of_the_vendors","message":"no"}}`))
 		})

@@ -35,6 +35,11 @@ func (p *Proxy) read(ctx context.Context, c *call) (reply, *denial) {
 	default:
 		answer = vendorReply(res.answer)
 	}
+	if scoper, ok := c.upstream.vendor.(vendors.Scoper); ok {
+		if err := scoper.CheckRead(c.quote.Request, res.answer, c.grant.scope); err != nil {
+			return reply{}, refused(err)
+		}
+	}
 	c.verdict = ledger.VerdictRead
 	p.record(c, answer.status)
 	return answer, nil

@@ -229,6 +229,7 @@ func TestUnknown_TheVendorsRefusalOfOurSecretIsNotPassedOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{upstream: func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = w.Write([]byte(`{"error":{"type":"invalid_request_error","message":"Invalid API Key provided: ` + vendorSecret + `"}}`))
 		})
@@ -285,6 +286,7 @@ func TestL7_OneVendorObjectSettlesOneCall(t *testing.T) {
 				next.ServeHTTP(w, r)
 				return
 			}
+			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"id":"pi_1","object":"payment_intent","status":"succeeded","amount":100,"amount_received":100,"currency":"usd"}`))
 		})
 	}})

@@ -1,4 +1,4 @@
-// Package vendorsim is a stand-in for a payment vendor that keeps state, follows the vendor's
+// Package vendorsim is a stand-in for Stripe, Twilio and Resend that keeps state, follows the vendor's
 // rules and misbehaves on purpose. Clients are pointed at it in tests, in the demo and in
 // benchmarks, and never anywhere else: it charges nobody.
 //
@@ -19,7 +19,7 @@
 // # Use
 //
 //	sim, err := vendorsim.New(vendorsim.Config{Seed: 1, Faults: vendorsim.DefaultFaults()})
-//	server := httptest.NewServer(sim.Handler())   // Stripe's paths under /v1/
+//	server := httptest.NewServer(sim.Handler())   // Stripe's paths under /v1/, Resend's under /emails
 //	...
 //	sim.Truth().Charges                           // as GET /sim/truth, without the round trip
 //
@@ -28,7 +28,7 @@
 // # Faults
 //
 // A library user gets no fault unless asked for; the command deals them by default. They strike
-// only POSTs that move money and that are about to be executed. The schedule is a shuffled deck
+// only POSTs that move money or send e-mails, and that are about to be executed. The schedule is a shuffled deck
 // (see FaultPlan), so every kind shows up in every block of requests, reproducibly by arrival
 // order, and at most two faults from the deck strike one idempotency key: a client that retries
 // gets through. Tests script faults one by one with Config.Script or Sim.NextFaults.
@@ -43,7 +43,31 @@
 //     pm_card_authenticationRequired behave as they do at Stripe;
 //   - pm_sim_processing leaves a PaymentIntent in processing until it has been read a few times
 //     or some time has passed; pm_sim_processing_fails ends in a failed payment instead;
-//   - tok_visa, tok_chargeDeclined… serve POST /v1/charges.
+//   - tok_visa, tok_chargeDeclined… serve POST /v1/charges;
+//   - a refund of a charge whose method's name contains slowrefund, failingrefund or actionrefund
+//     is pending at first, fails in the end, or waits for its customer;
+//   - a payout or top-up is pending at first, and fails in the end if its bank account's id
+//     contains "failing"; any acct_… takes transfers;
+//   - a method whose name contains noincrement declines to raise an authorization.
+//
+// # Resend
+//
+// POST /emails, POST /emails/batch (strict) and GET /emails/{id} are modelled; every address
+// exists and gets its mail. An idempotency key is remembered for 24 hours once its e-mails were
+// sent; a failure is not stored under it, so that a retry is told what came of the first try.
+// Keys start with re_sim_, and any other re_… is refused as live. Not modelled: templates,
+// scheduling, attachments by URL, permissive batches, lists, domains, webhooks, quotas.
+//
+// # Twilio
+//
+// Under /2010-04-01/ and /v2/Services/ the stand-in is Twilio: messages and calls (create, read,
+// list by page) and verification starts (create, read). It does every create as often as it is
+// asked to, shows a price only once Config.TwilioPriceDelay is over, and lists what is new only
+// after Config.TwilioListLag. Faults are dealt from a deck of its own. Recipients say what happens:
+// +…0001 is refused, +…0002 fails unsent, +…0003 is not delivered, +…0004 and +…0005 cost a tenth
+// more and less than the list price. Accounts and API keys are AC or SK, eight zeros and 24 digits,
+// their secrets begin with test_; what looks like real ones is refused. Truth.Twilio tells what was
+// really sent and what it costs.
 //
 // # Guards
 //
@@ -53,15 +77,16 @@
 //
 // # Limits
 //
-// It models Stripe's API version 2023-10-16 for PaymentIntents (create, confirm, capture, cancel,
-// read), charges, refunds and customers, and no other version. Where Stripe is lenient it is
-// strict: repeated scalar parameters, parameters in the query of a POST and unknown ones are
-// errors. A parameter that Stripe knows and that would change what is charged or to whom, but
-// that is not modelled, is refused with the code vendorsim_not_modelled rather than ignored.
-// Not modelled at all: updates of objects, Connect accounts, webhooks, search, invoices,
-// subscriptions, disputes, fees, currency conversion, the ownership of a payment method by a
-// customer, actual 3-D Secure (a PaymentIntent left in requires_action stays there until it is
-// confirmed with another method or cancelled), expiry of uncaptured authorizations, account-wide
-// rate limits other than the fault, and currencies outside a short list. Everything is kept in
-// memory and is gone when the process ends.
+// It models Stripe's API version 2023-10-16, and no other one, for PaymentIntents (create, update,
+// confirm, capture, increment_authorization, cancel, read), charges, refunds, payouts, transfers
+// and their reversals, top-ups, one-off invoices and their items, SetupIntents, customers,
+// products and prices. Where Stripe is lenient it is strict: repeated scalar parameters,
+// parameters in the query of a POST and unknown ones are errors. A parameter that Stripe knows and
+// that would change what is charged or to whom, but that is not modelled, is refused with the code
+// vendorsim_not_modelled rather than ignored. Not modelled at all: the account's balance, acting
+// on Connect accounts, webhooks, search, subscriptions, taxes, disputes, fees, currency
+// conversion, the ownership of a payment method by a customer, actual 3-D Secure (a PaymentIntent
+// left in requires_action stays there until it is confirmed with another method or cancelled),
+// account-wide rate limits other than the fault, and currencies outside a short list. Everything
+// is kept in memory and is gone when the process ends.
 package vendorsim

@@ -19,6 +19,7 @@ const (
 	eventCaptured                    // held money taken, in whole or in part
 	eventReleased                    // held money given back untouched
 	eventRefunded                    // taken money given back
+	eventRaised                      // more money held at the card
 )
 
 // event is one entry of the journal. Opening events carry the charge, later ones refer to it.
@@ -34,8 +35,10 @@ type event struct {
 type journal struct {
 	mu     sync.Mutex
 	events []event
+	emails []EmailTruth
 	sends  map[string]int
 	faults map[Fault]int
+	moved  map[string]int64
 
 	posts, postsWithoutKey, replays       atomic.Int64
 	intents, declined                     atomic.Int64
@@ -45,13 +48,26 @@ type journal struct {
 }
 
 func newJournal() *journal {
-	return &journal{sends: map[string]int{}, faults: map[Fault]int{}}
+	return &journal{sends: map[string]int{}, faults: map[Fault]int{}, moved: map[string]int64{}}
 }
 
 func (j *journal) append(e event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.events = append(j.events, e)
+}
+
+// move records money that was moved other than by a charge, or that came back, in minor units.
+func (j *journal) move(kind, currency string, amount int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.moved[kind+"/"+currency] += amount
+}
+
+func (j *journal) movements() map[string]int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return maps.Clone(j.moved)
 }
 
 // sent records a POST as it arrives, whatever becomes of it.
@@ -83,9 +99,9 @@ func (j *journal) faultCounts() map[string]int {
 	return counts
 }
 
-// snapshot returns the events so far, which are never changed afterwards, and a copy of the sends.
-func (j *journal) snapshot() ([]event, map[string]int) {
+// snapshot returns the events and e-mails so far, which are never changed afterwards, and a copy of the sends.
+func (j *journal) snapshot() ([]event, []EmailTruth, map[string]int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.Clip(j.events), maps.Clone(j.sends)
+	return slices.Clip(j.events), slices.Clip(j.emails), maps.Clone(j.sends)
 }

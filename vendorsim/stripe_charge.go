@@ -186,6 +186,29 @@ func (s *stripe) createCharge(c *call) (plan, *stripeError) {
 	}, nil
 }
 
+// updateCharge prepares POST /v1/charges/{id}.
+func (s *stripe) updateCharge(c *call) (plan, *stripeError) {
+	metadata, e := c.params.metadata()
+	if e != nil {
+		return nil, e
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	ch, ok := s.store.charges.byID[c.id]
+	if !ok {
+		return nil, noSuch(http.StatusNotFound, "charge", "charge", c.id)
+	}
+	return func() outcome {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		ch.metadata = mergeMetadata(ch.metadata, metadata)
+		if c.params.has("description") {
+			ch.texts.description = c.params.scalars["description"]
+		}
+		return outcome{status: http.StatusOK, view: ch.view()}
+	}, nil
+}
+
 // captureCharge prepares POST /v1/charges/{id}/capture.
 func (s *stripe) captureCharge(c *call) (plan, *stripeError) {
 	s.store.mu.Lock()

@@ -99,6 +99,41 @@ func (s *stripe) createCustomer(c *call) (plan, *stripeError) {
 	}, nil
 }
 
+// updateCustomer prepares POST /v1/customers/{id}. One that nobody created is made by it.
+func (s *stripe) updateCustomer(c *call) (plan, *stripeError) {
+	var to customer
+	e := c.params.textsInto([]textParam{
+		{"name", &to.name}, {"email", &to.email}, {"phone", &to.phone}, {"description", &to.description},
+	})
+	if e != nil {
+		return nil, e
+	}
+	if to.metadata, e = c.params.metadata(); e != nil {
+		return nil, e
+	}
+	if !customerExists(c.id) {
+		return nil, noSuch(http.StatusNotFound, "customer", "id", c.id)
+	}
+	return func() outcome {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		old, made := s.store.customers.byID[c.id]
+		if !made {
+			old = impliedCustomer(c.id)
+			s.store.customers.add(old)
+		}
+		for _, text := range []struct{ to, from *string }{
+			{&old.name, &to.name}, {&old.email, &to.email}, {&old.phone, &to.phone}, {&old.description, &to.description},
+		} {
+			if *text.from != "" {
+				*text.to = *text.from
+			}
+		}
+		old.metadata = mergeMetadata(old.metadata, to.metadata)
+		return outcome{status: http.StatusOK, view: old.view()}
+	}, nil
+}
+
 // getCustomer prepares GET /v1/customers/{id}.
 func (s *stripe) getCustomer(c *call) (plan, *stripeError) {
 	if _, e := c.params.expands(""); e != nil {
@@ -113,5 +148,9 @@ func (s *stripe) getCustomer(c *call) (plan, *stripeError) {
 		}
 		cu = impliedCustomer(c.id)
 	}
-	return func() outcome { return outcome{status: http.StatusOK, view: cu.view()} }, nil
+	return func() outcome {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		return outcome{status: http.StatusOK, view: cu.view()}
+	}, nil
 }

@@ -41,6 +41,7 @@ type intent struct {
 	canceledAt    int64
 	cancelReason  string
 
+	authorizedAt    time.Time
 	processingSince time.Time
 	processingReads int
 	processingFails bool

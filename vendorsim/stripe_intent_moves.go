@@ -3,6 +3,7 @@ package vendorsim
 import (
 	"net/http"
 	"slices"
+	"time"
 )
 
 // attempt charges a PaymentIntent's payment method. Needs the store's lock.
@@ -33,7 +34,8 @@ func (s *stripe) attempt(c *call, in *intent, a attempt, expand bool) outcome {
 		s.store.processing[in.id] = in
 		s.open(eventPending, c, ch)
 	case in.captureMethod == "manual":
-		in.status, in.capturable = requiresCapture, in.amount
+		in.status, in.capturable, in.authorizedAt = requiresCapture, in.amount, c.now
+		s.store.held[in.id] = in
 		ch.paid = true
 		s.open(eventAuthorized, c, ch)
 	default:
@@ -171,6 +173,7 @@ func (s *stripe) captureIntent(c *call) (plan, *stripeError) {
 		if taken > in.capturable {
 			return invalid("amount_too_large", "amount_to_capture", "at most %d can be captured", in.capturable).outcome()
 		}
+		delete(s.store.held, in.id)
 		in.status, in.received, in.capturable = succeeded, taken, 0
 		in.metadata = mergeMetadata(in.metadata, metadata)
 		s.capture(s.store.charges.byID[in.latestCharge], taken)
@@ -200,15 +203,21 @@ func (s *stripe) cancelIntent(c *call) (plan, *stripeError) {
 		if !slices.Contains([]string{requiresPaymentMethod, requiresConfirmation, requiresAction, requiresCapture}, in.status) {
 			return unexpectedState(in, "canceled")
 		}
-		if in.status == requiresCapture {
-			ch := s.store.charges.byID[in.latestCharge]
-			ch.refunded, ch.amountRefunded = true, ch.amount
-			s.sim.journal.append(event{kind: eventReleased, charge: ch.id})
-		}
-		in.status, in.capturable, in.nextAction = canceled, 0, nil
-		in.canceledAt, in.cancelReason = c.now.Unix(), reason
+		s.cancel(in, c.now, reason)
 		return outcome{status: http.StatusOK, view: s.shownIntent(in, expand)}
 	}, nil
+}
+
+// cancel ends a PaymentIntent and gives back what is held. Needs the store's lock.
+func (s *stripe) cancel(in *intent, now time.Time, reason string) {
+	if in.status == requiresCapture {
+		delete(s.store.held, in.id)
+		ch := s.store.charges.byID[in.latestCharge]
+		ch.refunded, ch.amountRefunded = true, ch.amount
+		s.sim.journal.append(event{kind: eventReleased, charge: ch.id})
+	}
+	in.status, in.capturable, in.nextAction = canceled, 0, nil
+	in.canceledAt, in.cancelReason = now.Unix(), reason
 }
 
 // getIntent prepares GET /v1/payment_intents/{id}.

@@ -160,7 +160,7 @@ func TestStripe_RefusesRequestsOfTheWrongForm(t *testing.T) {
 		"no credentials":         {"POST", "/v1/payment_intents", form, []string{"Authorization: "}, 401},
 		"key of no known shape":  {"POST", "/v1/payment_intents", form, []string{"Authorization: Bearer whatever"}, 401},
 		"bare prefix as a key":   {"POST", "/v1/payment_intents", form, []string{"Authorization: Bearer sk_test_"}, 401},
-		"unknown resource":       {"GET", "/v1/invoices", "", nil, 404},
+		"unknown resource":       {"GET", "/v1/subscriptions", "", nil, 404},
 		"trailing slash":         {"GET", "/v1/payment_intents/", "", nil, 404},
 		"double slash":           {"GET", "/v1//payment_intents", "", nil, 404},
 		"escaped slash":          {"GET", "/v1%2Fpayment_intents", "", nil, 404},

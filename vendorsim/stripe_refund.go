@@ -1,13 +1,19 @@
 package vendorsim
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
-// refund is a Refund. It succeeds at once.
+// refund is a Refund. It succeeds at once, but for one of a charge whose method's name says
+// otherwise: "slowrefund" leaves it pending for a while, "failingrefund" as well, and then it
+// fails, and "actionrefund" leaves it waiting for the customer.
 type refund struct {
 	identity
 	amount                           int64
 	currency, charge, intent, reason string
 	metadata                         map[string]string
+	status                           string
 }
 
 func (r *refund) field(name string) string {
@@ -40,7 +46,7 @@ func (r *refund) view() *refundView {
 	return &refundView{
 		ID: r.id, Object: "refund", Amount: r.amount, Charge: r.charge, Created: r.created,
 		Currency: r.currency, Metadata: r.metadata, PaymentIntent: orNull(r.intent),
-		Reason: orNull(r.reason), Status: "succeeded",
+		Reason: orNull(r.reason), Status: r.status,
 	}
 }
 
@@ -90,6 +96,7 @@ func (s *stripe) createRefund(c *call) (plan, *stripeError) {
 		ch.amountRefunded += amount
 		ch.refunded = ch.amountRefunded == ch.amountCaptured
 		s.sim.journal.append(event{kind: eventRefunded, charge: ch.id, amount: amount})
+		s.begin(c, r, ch)
 		return outcome{status: http.StatusOK, view: r.view()}
 	}, nil
 }
@@ -137,6 +144,74 @@ func (s *stripe) getRefund(c *call) (plan, *stripeError) {
 	if !ok {
 		return nil, noSuch(http.StatusNotFound, "refund", "refund", c.id)
 	}
-	// A refund does not change once it is made.
-	return func() outcome { return outcome{status: http.StatusOK, view: r.view()} }, nil
+	return func() outcome {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		s.see(r.id)
+		return outcome{status: http.StatusOK, view: r.view()}
+	}, nil
+}
+
+// begin sets a new refund going. Needs the store's lock.
+func (s *stripe) begin(c *call, r *refund, ch *charge) {
+	r.status = "succeeded"
+	switch {
+	case strings.Contains(ch.method, "slowrefund"):
+		r.status = "pending"
+		s.await(c, r.id, func() { r.status = "succeeded" })
+	case strings.Contains(ch.method, "failingrefund"):
+		r.status = "pending"
+		s.await(c, r.id, func() { s.undo(r, "failed") })
+	case strings.Contains(ch.method, "actionrefund"):
+		r.status = "requires_action"
+	}
+}
+
+// undo ends a refund that gave nothing back. Needs the store's lock.
+func (s *stripe) undo(r *refund, status string) {
+	ch := s.store.charges.byID[r.charge]
+	r.status = status
+	ch.amountRefunded -= r.amount
+	ch.refunded = false
+	s.sim.journal.append(event{kind: eventRefunded, charge: ch.id, amount: -r.amount})
+}
+
+// updateRefund prepares POST /v1/refunds/{id}.
+func (s *stripe) updateRefund(c *call) (plan, *stripeError) {
+	return s.withRefund(c, func(r *refund, added map[string]string) *stripeError {
+		r.metadata = mergeMetadata(r.metadata, added)
+		return nil
+	})
+}
+
+// cancelRefund prepares POST /v1/refunds/{id}/cancel (docs.stripe.com/api/refunds/cancel).
+func (s *stripe) cancelRefund(c *call) (plan, *stripeError) {
+	return s.withRefund(c, func(r *refund, _ map[string]string) *stripeError {
+		if r.status != "requires_action" {
+			return invalid("", "", "only a refund that waits for its customer can be canceled")
+		}
+		s.undo(r, "canceled")
+		return nil
+	})
+}
+
+func (s *stripe) withRefund(c *call, change func(*refund, map[string]string) *stripeError) (plan, *stripeError) {
+	metadata, e := c.params.metadata()
+	if e != nil {
+		return nil, e
+	}
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	r, ok := s.store.refunds.byID[c.id]
+	if !ok {
+		return nil, noSuch(http.StatusNotFound, "refund", "refund", c.id)
+	}
+	return func() outcome {
+		s.store.mu.Lock()
+		defer s.store.mu.Unlock()
+		if e := change(r, metadata); e != nil {
+			return e.outcome()
+		}
+		return outcome{status: http.StatusOK, view: r.view()}
+	}, nil
 }

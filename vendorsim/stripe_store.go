@@ -108,24 +108,49 @@ type stripeStore struct {
 	charges    table[*charge]
 	refunds    table[*refund]
 	customers  table[*customer]
+	records    map[string]*table[*record] // by kind
 	processing map[string]*intent
+	waiting    map[string]*waiting // by id
+	held       map[string]*intent  // authorized and not captured
 }
 
 func newStripeStore() *stripeStore {
+	records := map[string]*table[*record]{}
+	for kind := range recordKinds() {
+		t := newTable[*record]()
+		records[kind] = &t
+	}
 	return &stripeStore{
+		records: records, waiting: map[string]*waiting{}, held: map[string]*intent{},
 		intents: newTable[*intent](), charges: newTable[*charge](),
 		refunds: newTable[*refund](), customers: newTable[*customer](),
 		processing: map[string]*intent{},
 	}
 }
 
-// settleDue ends the processing of every PaymentIntent that is old enough.
+// authorizationWindow is how long a card holds an amount for a capture
+// (docs.stripe.com/payments/place-a-hold-on-a-payment-method).
+const authorizationWindow = 7 * 24 * time.Hour
+
+// settleDue ends whatever is old enough: the processing of PaymentIntents, the waiting of other
+// objects, and authorizations that nobody captured.
 func (s *stripe) settleDue(now time.Time) {
 	s.store.mu.Lock()
 	defer s.store.mu.Unlock()
 	for _, in := range s.store.processing {
 		if now.Sub(in.processingSince) >= s.sim.cfg.ProcessingDelay {
 			s.settle(in)
+		}
+	}
+	for id, w := range s.store.waiting {
+		if now.Sub(w.since) >= s.sim.cfg.ProcessingDelay {
+			delete(s.store.waiting, id)
+			w.end()
+		}
+	}
+	for _, in := range s.store.held {
+		if now.Sub(in.authorizedAt) >= authorizationWindow {
+			s.cancel(in, now, "automatic")
 		}
 	}
 }

@@ -35,6 +35,9 @@ type Truth struct {
 	HeldTotalMicroUSD int64 `json:"held_total_micro_usd"`
 	// SucceededMinor is the money taken by currency, in its minor units, before refunds.
 	SucceededMinor map[string]int64 `json:"succeeded_minor"`
+	// MovedMinor is the money moved by payouts, transfers, reversals of them and top-ups, less
+	// what came back, in minor units: "payout/usd" and so on.
+	MovedMinor map[string]int64 `json:"moved_minor"`
 	// Charges counts charges that took money, Declined the attempts that were declined.
 	Charges  int `json:"charges"`
 	Declined int `json:"declined"`
@@ -67,6 +70,17 @@ type Truth struct {
 
 	// Charged lists every charge that took, held or was about to take money, in order.
 	Charged []ChargeTruth `json:"charged"`
+
+	// Emails counts the e-mails sent, EmailRecipients those who got them, each as often as
+	// an e-mail names them. EmailsPerRecipient tells them apart by bare address.
+	Emails             int            `json:"emails"`
+	EmailRecipients    int            `json:"email_recipients"`
+	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
+	// Emailed lists every e-mail sent, in order.
+	Emailed []EmailTruth `json:"emailed"`
+
+	// Twilio is what was done as Twilio; it has no part in the counts above but Faults and the leaks.
+	Twilio TwilioTruth `json:"twilio"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.
@@ -74,9 +88,10 @@ const microUSDPerCent = 10_000
 
 // truth folds the journal.
 func (j *journal) truth() Truth {
-	events, sends := j.snapshot()
+	events, emails, sends := j.snapshot()
 	t := Truth{
 		SucceededMinor:        map[string]int64{},
+		MovedMinor:            j.movements(),
 		PerCustomer:           map[string]int{},
 		Declined:              int(j.declined.Load()),
 		PaymentIntents:        int(j.intents.Load()),
@@ -97,6 +112,7 @@ func (j *journal) truth() Truth {
 	for i := range t.Charged {
 		t.add(&t.Charged[i])
 	}
+	t.addEmails(emails)
 	return t
 }
 
@@ -141,6 +157,8 @@ func foldCharges(events []event) []ChargeTruth {
 			c.Status = TruthFailed
 		case eventReleased:
 			c.Status = TruthCanceled
+		case eventRaised:
+			c.Amount = e.amount
 		case eventRefunded:
 			c.RefundedAmount += e.amount
 		}

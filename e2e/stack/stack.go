@@ -4,7 +4,7 @@
 // and the benchmarks stand on it.
 //
 // Children get an environment of their own: nothing of the user's Temporal,
-// Stripe or Tollgate settings reaches them.
+// vendor or Tollgate settings reaches them.
 package stack
 
 import (
@@ -31,8 +31,29 @@ import (
 // Namespace is the one that the dev server comes with.
 const Namespace = "default"
 
-// vendorSecret is what the proxy believes to be the vendor's secret.
-const vendorSecret = "sk_test_of_the_stand_in_vendor"
+// What the proxy believes to be the vendors' secrets.
+const (
+	stripeSecret = "sk_test_of_the_stand_in_vendor"
+	resendSecret = "re_sim_of_the_stand_in_vendor"
+	twilioSecret = "test_of_the_stand_in_vendor"
+)
+
+// TwilioAccount is the account that texts are sent from; what they cost is in twilioRates.
+const TwilioAccount = "AC00000000000000000000000000000001"
+
+const twilioRates = `as_of: 2026-11-01
+currency: usd
+failed_message: "0.001"
+countries:
+  US: {sms: "0.0083", mms: "0.022", call: "0.014", verify: "0.0583"}
+`
+
+// ResendFromDomain is the one that e-mails may be sent from, and ResendPriceUSD
+// what each recipient of one costs, in dollars.
+const (
+	ResendFromDomain = "example.com"
+	ResendPriceUSD   = "0.0009"
+)
 
 // anyPort has the system choose one; the program says which it got.
 const anyPort = "127.0.0.1:0"
@@ -74,6 +95,9 @@ type Stack struct {
 // Start starts everything but the worker. After an error nothing is left running.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	s := &Stack{cfg: cfg, adminKey: "admin_" + randomHex(16), codecKey: "stack: " + randomHex(payloadcodec.KeySize)}
+	if err := os.WriteFile(s.twilioRates(), []byte(twilioRates), 0o600); err != nil {
+		return nil, err
+	}
 	// Without it Temporal's programs read the profiles of whoever runs this.
 	if err := os.WriteFile(s.temporalConfig(), nil, 0o600); err != nil {
 		return nil, err
@@ -182,8 +206,8 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 	if addr == "" {
 		addr = anyPort
 	}
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", addr,
-		"--stripe-url", s.VendorURL)
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy,
+		append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", addr}, s.vendorArgs()...)...)
 	if err != nil {
 		return err
 	}
@@ -196,6 +220,15 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 	return nil
 }
 
+// vendorArgs point a proxy at the stand-in in place of every vendor.
+func (s *Stack) vendorArgs() []string {
+	return []string{
+		"--stripe-url", s.VendorURL,
+		"--twilio-url", s.VendorURL, "--twilio-account-sid", TwilioAccount, "--twilio-rates-file", s.twilioRates(),
+		"--resend-url", s.VendorURL, "--resend-from-domains", ResendFromDomain, "--resend-price-usd", ResendPriceUSD,
+	}
+}
+
 // StartWorker starts the worker and returns once it polls.
 func (s *Stack) StartWorker(ctx context.Context) error { return s.StartWorkerOn(ctx, s.StateDir()) }
 
@@ -206,7 +239,7 @@ func (s *Stack) StartWorkerOn(ctx context.Context, stateDir string) (err error) 
 	if s.cfg.Proxy != "" {
 		args = append(args, "--proxy-url", s.proxyURL, "--control-url", s.proxyURL)
 	} else {
-		args = append(args, "--data-addr", anyPort, "--stripe-url", s.VendorURL)
+		args = append(append(args, "--data-addr", anyPort), s.vendorArgs()...)
 	}
 	s.worker, err = s.spawn("worker", filepath.Join(s.cfg.Bin, "worker"), append(args, s.cfg.WorkerArgs...)...)
 	if err != nil {
@@ -244,6 +277,8 @@ func (s *Stack) Proxy() *Process { return s.proxy }
 
 // StateDir holds the ledger and the keys.
 func (s *Stack) StateDir() string { return filepath.Join(s.cfg.Dir, "state") }
+
+func (s *Stack) twilioRates() string { return filepath.Join(s.cfg.Dir, "twilio_rates.yaml") }
 
 func (s *Stack) temporalConfig() string { return filepath.Join(s.cfg.Dir, "temporal.toml") }
 
@@ -305,8 +340,8 @@ func (s *Stack) environ() []string {
 	env := []string{
 		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
 		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
-		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey,
-		payloadcodec.KeyVariable + "=" + s.codecKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, payloadcodec.KeyVariable + "=" + s.codecKey,
+		"STRIPE_SECRET_KEY=" + stripeSecret, "RESEND_API_KEY=" + resendSecret, "TWILIO_AUTH_TOKEN=" + twilioSecret,
 	}
 	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {

@@ -10,7 +10,7 @@ import (
 // caps is required: a key without a bound is not issued. Amounts may be written
 // as JSON numbers or decimal strings, in dollars.
 type IssueRequest struct {
-	Vendor           string     `json:"vendor"`                  // "stripe"
+	Vendor           string     `json:"vendor"`                  // one that the proxy is configured for: stripe, twilio, resend
 	AllowedEndpoints []string   `json:"allowed_endpoints"`       // exact method and path template, such as "POST /v1/payment_intents"
 	ExpiresIn        string     `json:"expires_in,omitempty"`    // a Go duration such as "2h"; or ExpiresAt
 	ExpiresAt        *time.Time `json:"expires_at,omitempty"`    //
@@ -22,6 +22,7 @@ type IssueRequest struct {
 	RunUSDCap        *money.USD `json:"run_usd_cap,omitempty"` // shared by all keys of the run; fixed at the run's first issue
 	Tenant           string     `json:"tenant,omitempty"`
 	AgentName        string     `json:"agent_name,omitempty"`
+	Scope            Scope      `json:"scope,omitzero"` // whom and whose accounts the key may reach
 	// InputsDigest says what the run works on, such as the SHA-256 of its list. It
 	// is opaque, and part of the policy: items are told apart by their place in
 	// what the run works on, so the same run with other inputs gets no key.
@@ -30,6 +31,18 @@ type IssueRequest struct {
 	// identity was revoked: a run that had ended goes on. It changes nothing about a
 	// key that lives, and a run that was closed gets none.
 	Renew bool `json:"renew,omitempty"`
+}
+
+// Scope is whom and whose accounts a vault key may reach at its vendor. Without
+// one, all customers, and no other account.
+type Scope struct {
+	// Customers are the only ones that may be charged, moved or read, such as cus_….
+	Customers []string `json:"customers,omitempty"`
+	// ConnectedAccounts may be acted on (Stripe-Account, on_behalf_of) and may
+	// receive a part of a payment (transfer_data), such as acct_….
+	ConnectedAccounts []string `json:"connected_accounts,omitempty"`
+	// ApplicationFees: a payment may leave a fee with our own account, up to its amount.
+	ApplicationFees bool `json:"application_fees,omitempty"`
 }
 
 // IssuedKey is the answer to IssueRequest: the only answer that holds the token.
@@ -54,6 +67,7 @@ type Key struct {
 	ExpiresAt        time.Time  `json:"expires_at"`
 	RevokedAt        *time.Time `json:"revoked_at,omitempty"`
 	PerCallUSDCap    *money.USD `json:"per_call_usd_cap,omitempty"`
+	Scope            Scope      `json:"scope,omitzero"`
 	Budgets          []Budget   `json:"budgets"`
 	Calls            CallCounts `json:"calls"`
 }

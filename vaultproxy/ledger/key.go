@@ -14,6 +14,25 @@ type Terms struct {
 	TotalCap         *money.USD `json:"total_usd_cap,omitempty"`
 	PerCallCap       *money.USD `json:"per_call_usd_cap,omitempty"`
 	RunCap           *money.USD `json:"run_usd_cap,omitempty"` // as asked for; nil takes the run's
+	Scope            Scope      `json:"scope,omitzero"`
+}
+
+// Scope is whom and whose accounts a vault key may reach at its vendor. What it
+// does not name is closed, but for Customers: without any, they are not looked at.
+type Scope struct {
+	// Customers are the only ones that may be charged, moved or read; empty: all.
+	Customers []string `json:"customers,omitempty"`
+	// Accounts are those, beside the vendor account itself, that may be acted on
+	// or may receive money.
+	Accounts []string `json:"connected_accounts,omitempty"`
+	// ApplicationFees: a call may take a fee for the vendor account itself, up to
+	// the amount of the payment.
+	ApplicationFees bool `json:"application_fees,omitempty"`
+}
+
+// Empty reports whether a key has no scope.
+func (s Scope) Empty() bool {
+	return len(s.Customers) == 0 && len(s.Accounts) == 0 && !s.ApplicationFees
 }
 
 // EffectiveRunCap is the cap of a run whose first key has these terms: the run

@@ -4,8 +4,10 @@
 //	POST /v1/payment_intents
 //	POST /v1/payment_intents/{id}/capture
 //
-// A {parameter} stands for exactly one path segment. There are no prefixes and
-// no wildcards over segments, and what is not listed is denied.
+// A {parameter} stands for exactly one path segment, an object's ID: not for a
+// word such as "search", by which a vendor names something else at the same
+// place. There are no prefixes and no wildcards over segments, and what is not
+// listed is denied.
 package policy
 
 import (
@@ -95,7 +97,7 @@ func matches(template, segments []string) bool {
 	}
 	for i, want := range template {
 		if want == "" {
-			if !IsSegment(segments[i]) {
+			if !IsSegment(segments[i]) || isWord(segments[i]) {
 				return false
 			}
 			continue
@@ -105,6 +107,12 @@ func matches(template, segments []string) bool {
 		}
 	}
 	return true
+}
+
+// isWord reports whether a segment is in small letters only, as the names of
+// collections and actions are, and IDs are not.
+func isWord(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < 'a' || r > 'z' }) < 0
 }
 
 // IsSegment reports whether s is one canonical path segment: nothing in it can

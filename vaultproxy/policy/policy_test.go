@@ -101,6 +101,7 @@ func TestAllows_MatchesExactMethodsAndPathTemplatesOnly(t *testing.T) {
 		"an empty object":                   {"GET", "/v1/charges/", false},
 		"an empty object within":            {"POST", "/v1/payment_intents//capture", false},
 		"dots for an object":                {"GET", "/v1/charges/..", false},
+		"a word for an object":              {"GET", "/v1/charges/search", false},
 		"an escaped slash in an object":     {"GET", "/v1/charges/ch_1%2frefund", false},
 		"a dot where a letter is":           {"DELETE", "/v1/xzy/1/2", false},
 		"the name of the parameter, braced": {"GET", "/v1/charges/{charge}", false},

@@ -13,51 +13,66 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tollgate/tollgate/vaultproxy"
+	"github.com/tollgate/tollgate/vaultproxy/framing"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
-	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
 // DefaultAddr serves both planes on the loopback interface.
 const DefaultAddr = "127.0.0.1:8787"
 
+// DefaultReadTimeout is how long a caller may take to send a request.
+const DefaultReadTimeout = 30 * time.Second
+
 // Config says where things are. Secrets are named by file, or else taken from
 // the environment; they are no flags, which other users of a machine can read.
 type Config struct {
-	StateDir         string // of the ledger and the keys that the proxy makes; 0700
-	DataAddr         string // of the data plane, host:port
-	ControlAddr      string // of the control plane; empty or equal to DataAddr: one listener for both
-	AdminKeyFile     string // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
-	MasterKeyFile    string // else TOLLGATE_MASTER_KEY_FILE, else master.key in StateDir, made once
-	LedgerURLFile    string // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
+	StateDir        string        // of the ledger and the keys that the proxy makes; 0700
+	DataAddr        string        // of the data plane, host:port
+	ControlAddr     string        // of the control plane; empty or equal to DataAddr: one listener for both
+	AdminKeyFile    string        // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
+	MasterKeyFile   string        // else TOLLGATE_MASTER_KEY_FILE, else master.key in StateDir, made once
+	LedgerURLFile   string        // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
+	UpstreamTimeout time.Duration // of one send to a vendor
+	ContentionWait  time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
+	ReadTimeout     time.Duration // of a whole request, its body included; zero: DefaultReadTimeout
+	Logger          *slog.Logger
+
+	// Vendors are configured by their secret: one without is left out.
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
-	UpstreamTimeout  time.Duration // of one send to a vendor
-	ContentionWait   time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
-	Logger           *slog.Logger
+	FXFile           string // table of exchange rates for Stripe, YAML; empty: only US dollars are metered
+
+	TwilioAuthTokenFile   string // else TWILIO_AUTH_TOKEN_FILE, else TWILIO_AUTH_TOKEN
+	TwilioAccountSID      string // else TWILIO_ACCOUNT_SID
+	TwilioRatesFile       string // YAML, see twilio.ParseRates
+	TwilioURL             string
+	TwilioCountries       []string // that may be written to or called; none: all of the rates file
+	TwilioStatusCallbacks []string // URLs that a request may give
+	TwilioCallURLs        []string // URLs that a call may take its instructions from
+
+	ResendSecretFile  string // else RESEND_API_KEY_FILE, else RESEND_API_KEY
+	ResendURL         string
+	ResendFromDomains []string // that e-mails may be sent from
+	ResendPriceUSD    string   // of one recipient of one e-mail, in dollars
 }
 
 // Bind registers the flags that set cfg, with its present values as defaults.
 func Bind(fs *pflag.FlagSet, cfg *Config) {
-	str := func(into *string, name, fallback, usage string) {
-		if *into == "" {
-			*into = fallback
-		}
-		fs.StringVar(into, name, *into, usage)
-	}
+	str := func(into *string, name, fallback, usage string) { bindString(fs, into, name, fallback, usage) }
 	str(&cfg.StateDir, "state-dir", ".tollgate", "folder of the ledger and of generated keys")
 	str(&cfg.DataAddr, "data-addr", DefaultAddr, "address of the data plane")
 	str(&cfg.ControlAddr, "control-addr", "", "address of the control plane (default: that of the data plane)")
 	str(&cfg.AdminKeyFile, "admin-key-file", "", "file with the control plane's admin key (default: $TOLLGATE_ADMIN_KEY, else made in the state folder)")
 	str(&cfg.MasterKeyFile, "master-key-file", os.Getenv("TOLLGATE_MASTER_KEY_FILE"), "file with the key that vault keys and stored calls hang on: 64 hex digits (default: made in the state folder)")
 	str(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database for the ledger (default: $TOLLGATE_LEDGER_URL, else a file in the state folder)")
-	str(&cfg.StripeSecretFile, "stripe-secret-file", "", "file with the Stripe secret key (default: $STRIPE_SECRET_KEY_FILE, else $STRIPE_SECRET_KEY)")
-	str(&cfg.StripeURL, "stripe-url", "https://api.stripe.com", "where Stripe's API is")
+	for _, v := range vendors() {
+		v.bind(fs, cfg)
+	}
 	if cfg.UpstreamTimeout == 0 {
 		cfg.UpstreamTimeout = vaultproxy.DefaultUpstreamTimeout
 	}
@@ -179,19 +194,12 @@ func (s *Server) Run(ctx context.Context) (err error) {
 // whether nobody has given an admin key, so that it made one.
 func (s *Server) configure() (made bool, err error) {
 	cfg := s.cfg
-	secret, err := stripeSecret(cfg.StripeSecretFile)
-	if err != nil {
-		return false, err
-	}
-	profile, err := stripe.New(stripe.Config{Secret: secret})
+	upstreams, err := Upstreams(cfg)
 	if err != nil {
 		return false, err
 	}
 	if cfg.UpstreamTimeout < 0 {
 		return false, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
-	}
-	if inClear(cfg.StripeURL) && isLive(secret) {
-		return false, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
 	}
 	key, given, err := givenAdminKey(cfg.AdminKeyFile, cfg.StateDir)
 	if err != nil {
@@ -209,12 +217,10 @@ func (s *Server) configure() (made bool, err error) {
 	s.parts = vaultproxy.Config{
 		AdminKey: key, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
 		ContentionWait: cfg.ContentionWait,
-		Upstreams:      []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+		Upstreams:      upstreams,
 	}
 	return !given, s.parts.Check()
 }
-
-func inClear(target string) bool { return strings.HasPrefix(strings.ToLower(target), "http:") }
 
 func (s *Server) listen(ctx context.Context) (err error) {
 	cfg := s.cfg
@@ -242,15 +248,20 @@ func (s *Server) serve() {
 	// A caller that does not read its answer must not keep a slot for ever; one
 	// that waits for a look-up and a resend must get to its answer.
 	writeTimeout := 5*cmp.Or(cfg.UpstreamTimeout, vaultproxy.DefaultUpstreamTimeout) + max(0, cfg.ContentionWait) + time.Minute
+	readTimeout := cmp.Or(cfg.ReadTimeout, DefaultReadTimeout)
 	run := func(l net.Listener, h http.Handler) {
 		server := &http.Server{
-			Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: writeTimeout,
+			Handler: h, ReadHeaderTimeout: min(10*time.Second, readTimeout), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-			ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ErrorLog:                     slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+			ConnContext:                  framing.ConnContext,
+			DisableGeneralOptionsHandler: true, // one place answers, and notes, what is refused
+			Protocols:                    &http.Protocols{},
 		}
+		server.Protocols.SetHTTP1(true) // and nothing to upgrade to
 		s.servers = append(s.servers, server)
 		go func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(framing.Listen(l)); !errors.Is(err, http.ErrServerClosed) {
 				s.errs <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
 			}
 		}()

@@ -1,7 +1,11 @@
 package vendors_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +44,40 @@ func FuzzParseJSON(f *testing.F) {
 			return
 		}
 		requireOneReading(t, params)
+
+		// And read by another reader than ours, which keeps the last of what is there twice.
+		var object map[string]any
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		require.NoError(t, dec.Decode(&object))
+		want := map[string]string{}
+		flatten(want, "", object)
+		got := map[string]string{}
+		for _, p := range params {
+			got[p.Name] = p.Value
+		}
+		require.Equal(t, want, got)
+		require.Len(t, params, len(want))
 	})
+}
+
+// flatten names every value of a JSON object in bracket notation.
+func flatten(into map[string]string, name string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for member, inner := range v {
+			if name != "" {
+				member = name + "[" + member + "]"
+			}
+			flatten(into, member, inner)
+		}
+	case []any:
+		for i, inner := range v {
+			flatten(into, fmt.Sprintf("%s[%d]", name, i), inner)
+		}
+	default:
+		into[name] = fmt.Sprint(v)
+	}
 }
 
 func requireRefusalOfForm(t *testing.T, err error) {
@@ -70,7 +107,17 @@ func requireOneReading(t *testing.T, params vendors.Params) {
 		count += len(values)
 	}
 	require.Len(t, params, count)
+	folded := map[string]string{}
 	for _, p := range params {
 		require.Contains(t, lenient[p.Name], p.Value)
+		name := strings.ToLower(p.Name)
+		if before, ok := folded[name]; ok {
+			require.Equal(t, before, p.Name, "one name in two cases")
+			require.True(t, strings.HasSuffix(name, "[]"), "a name twice, and no list")
+		}
+		folded[name] = p.Name
+		for at := strings.LastIndexByte(name, '['); at > 0; at = strings.LastIndexByte(name[:at], '[') {
+			require.NotContains(t, lenient, name[:at], "a value and members of one name")
+		}
 	}
 }

@@ -103,6 +103,9 @@ func check(params Params) error {
 			return ambiguous("the value of %s is not valid UTF-8 text", param.Name)
 		}
 		folded := strings.ToLower(param.Name)
+		if slices.Contains(steering, folded) {
+			return ambiguous("parameter %s would make another request of this one", param.Name)
+		}
 		before, repeated := seen[folded]
 		isList := strings.HasSuffix(param.Name, "[]")
 		if repeated && (before != param.Name || !isList) {
@@ -115,6 +118,10 @@ func check(params Params) error {
 	}
 	return nil
 }
+
+// steering are names by which frameworks change the method or the encoding of
+// the request that they stand in.
+var steering = []string{"_method", "_charset_", "_http_method", "x-http-method-override"}
 
 // shape is what a name turns out to be by the names that are given with it.
 type shape int

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 )
 
 // Vendor is the profile of one vendor.
@@ -31,12 +32,14 @@ type Vendor interface {
 	Wire(Quote, Stamp) Wire
 	// Credentials are the headers that carry the vendor's secret.
 	Credentials() map[string]string
-	// IdempotencyHeader is the header that makes repeats safe at this vendor,
-	// empty if there is none.
+	// IdempotencyHeader is the header that makes repeats safe at this vendor. Empty
+	// if there is none: then a call that may have arrived is never sent again, and
+	// what becomes of it is looked up or left to a person.
 	IdempotencyHeader() string
 	// Judge says what an answer proves about the send that it answers.
 	Judge(Sent, Answer) Verdict
-	// Lookup finds out what became of a call, without causing anything.
+	// Lookup finds out what became of a call, without causing anything. The Getter
+	// is a Books too.
 	Lookup(context.Context, Sent, Getter) (Finding, error)
 	// Follow reads the object that a committed call holds an amount for and says
 	// what its state proves.
@@ -49,6 +52,16 @@ type Checker interface {
 	// Check is one sentence. Object is what the call is known to have made or
 	// moved, if anything. What was sent (Wire) is not there.
 	Check(s Sent, object string) string
+}
+
+// Scoper is a vendor profile that holds its calls to a key's scope. Of a profile
+// that is none no key has a scope.
+type Scoper interface {
+	// CheckScope says what is wrong with a scope that a key shall be issued with.
+	CheckScope(ledger.Scope) error
+	// CheckRead refuses to pass on what a read was answered, if it reaches beyond
+	// the scope. What can be told from the request, Meter has refused before. *Refusal.
+	CheckRead(Request, Answer, ledger.Scope) error
 }
 
 // Raw is a request as it came in. Path is canonical already, without the
@@ -68,6 +81,7 @@ type Request struct {
 	Path   string
 	Query  Params
 	Body   Params
+	JSON   []byte            // canonical, of vendors that take JSON; Body is empty then
 	Header map[string]string // vendor headers that take part in the meaning, such as a version
 }
 
@@ -78,6 +92,11 @@ func (r Request) Read() bool { return r.Method == http.MethodGet }
 type View interface {
 	// Booking tells which call holds an object's amount, if any does.
 	Booking(ctx context.Context, object string) (Booking, bool, error)
+	// Scope is that of the key, zero if it has none.
+	Scope() ledger.Scope
+	// Now is the time by the ledger's clock.
+	Now(context.Context) (time.Time, error)
+	// Get reads as the request would act: with its headers.
 	Getter
 }
 
@@ -92,6 +111,8 @@ type Booking struct {
 	SameRun   bool // as the caller's
 	Committed bool // held, and free to be taken over
 	Hold      money.USD
+	Rate      *fx.Rate          // that the hold was priced at; nil: in US dollars, or no longer known
+	Header    map[string]string // of what was sent, such as the account that it acted on
 }
 
 // Quote is a metered request.
@@ -102,6 +123,9 @@ type Quote struct {
 	Price     money.USD
 	Target    string // vendor object that it acts on, empty for a creation
 	TakeOver  int64  // call whose committed hold passes to this one; zero for none
+	// Rate is what a price in another currency than the US dollar was worked out
+	// with, and what the call books is worked out with later; nil for none.
+	Rate *fx.Rate
 }
 
 // Stamp is what a creation carries so that it can be found by it.
@@ -116,6 +140,9 @@ type Wire struct {
 	ContentType string            `json:"content_type,omitempty"`
 	Header      map[string]string `json:"header,omitempty"`
 	Body        []byte            `json:"body,omitempty"`
+	// Rate is not sent. It is kept with what was, so that the call books at the rate
+	// that it was held at, whatever the exchange rates are by then.
+	Rate *fx.Rate `json:"rate,omitempty"`
 }
 
 // Sent is a call as judging and looking up see it.

@@ -2,6 +2,7 @@ package stripe
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -15,15 +16,13 @@ func (*Profile) Check(s vendors.Sent, object string) string {
 	if object != "" {
 		return fmt.Sprintf("look at %s in the Stripe dashboard: its status says what it came to", object)
 	}
-	switch s.Operation {
-	case intentCreate, chargeCreate, refundCreate:
-		kind := map[string]string{intentCreate: "payment_intents", chargeCreate: "charges", refundCreate: "refunds"}[s.Operation]
-		return fmt.Sprintf("look in the Stripe dashboard for %s with metadata tollgate_call=%s, created around %s", kind, s.CallID, at)
-	case intentConfirm, intentCapture, intentCancel, chargeCapture:
-		verb := map[string]string{
-			intentConfirm: "confirmed", intentCapture: "captured", intentCancel: "canceled", chargeCapture: "captured",
-		}[s.Operation]
-		return fmt.Sprintf("look at %s in the Stripe dashboard: was it %s around %s?", s.Target, verb, at)
+	op, known := named(s.Operation)
+	switch {
+	case !known:
+		return fmt.Sprintf("look in the Stripe dashboard for what was done around %s", at)
+	case op.creates():
+		what := op.list[strings.LastIndexByte(op.list, '/')+1:]
+		return fmt.Sprintf("look in the Stripe dashboard for %s with metadata tollgate_call=%s, created around %s", what, s.CallID, at)
 	}
-	return fmt.Sprintf("look in the Stripe dashboard for what was done around %s", at)
+	return fmt.Sprintf("look at %s in the Stripe dashboard: was it %s around %s?", s.Target, op.past, at)
 }

@@ -16,12 +16,16 @@ import (
 
 // declined is what a 402 proves about the send that it answers.
 func declined(s vendors.Sent, e stripeError) vendors.Verdict {
+	op, _ := named(s.Operation)
 	v := vendors.Verdict{Outcome: ledger.OutcomeReleased, Reason: e.reason("declined"), Declined: true}
 	var made object
 	_ = json.Unmarshal(e.PaymentIntent, &made) // what cannot be read names no object
-	switch {
-	case s.Target != "":
+	switch effect := op.effectOf(s); {
+	case effect == moves:
 		v.Outcome, v.Object = ledger.OutcomeCommitted, s.Target
+	case effect == ends || effect == adds:
+		// Nothing of the kind has a card to be declined.
+		v.Outcome, v.Declined = ledger.OutcomeUnknown, false
 	case s.Operation != intentCreate || offSession(s):
 	case isID(made.ID, "pi_"):
 		v.Outcome, v.Object = ledger.OutcomeCommitted, made.ID

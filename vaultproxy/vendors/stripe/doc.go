@@ -1,24 +1,25 @@
 // Package stripe is the profile of Stripe's v1 API, version 2023-10-16.
 //
-// Metered are PaymentIntents (create, confirm, capture, cancel), Charges
-// (create, capture) and Refunds (create); reads cost nothing. Every other write
-// is refused: what the profile does not understand fully, it does not pass on.
+// Writes are passed on if they stand in one table, see operation; every other one
+// is refused, with the reason where one is known: what the profile does not
+// understand fully, it does not pass on. Reads cost nothing. docs/stripe.md is the
+// table in words, and a test holds the two together. An operation says
 //
-//	operation         held                              settled            released
-//	create, confirm   amount                            amount_received    402, canceled
-//	create            amount, as committed, until the PaymentIntent is final
-//	confirm, capture  takes over what the run holds     amount_received    402
-//	                  for the object, else its amount
-//	                  by look-up
-//	cancel            nothing                           0                  frees the object's hold
-//	refund            amount, or by look-up the full    amount             failed
-//	                  remainder, which is then pinned
+//	how it is read      path, parameters, and which of them may have one value only
+//	how it is priced    pricing: by its amount, by the object that it moves, …
+//	what it comes to    effect: it makes, moves or ends an object, or records something
+//	how it is found     the list in which its stamp is looked for, or what its object tells
+//
+// and the object's kind says what its status proves.
 //
 // A payment is captured once: while a capture leaves the rest open, nothing on
 // the object tells whether a lost one was made, so final_capture=false is refused.
 //
-// Sources: https://docs.stripe.com/api (PaymentIntents, Charges, Refunds,
-// Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
+// Other currencies than the US dollar are priced by a table of exchange rates, see
+// books; which customers and accounts a call may reach is the key's scope, see
+// CheckScope.
+//
+// Sources: https://docs.stripe.com/api (each resource, Idempotent requests, Errors) and https://docs.stripe.com/error-low-level for
 // which failures are stored under an idempotency key.
 package stripe
 
@@ -26,6 +27,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
@@ -35,11 +37,16 @@ const APIVersion = "2023-10-16"
 
 // Config holds what the profile cannot know.
 type Config struct {
-	Secret string // the real API key; required
+	Secret string    // the real API key; required
+	Rates  *fx.Table // exchange rates; nil: only US dollars are metered
 }
 
 // Profile implements vendors.Vendor.
-type Profile struct{ secret string }
+type Profile struct {
+	secret string
+	rates  *fx.Table
+	books  *books // of the one call that is being metered or judged; nil outside of that
+}
 
 var _ vendors.Vendor = (*Profile)(nil)
 
@@ -55,7 +62,7 @@ func New(cfg Config) (*Profile, error) {
 	case strings.HasPrefix(cfg.Secret, "vault_key_"):
 		return nil, errors.New("the Stripe secret is a vault key: the real Stripe key (sk_… or rk_…) is needed here")
 	}
-	return &Profile{secret: cfg.Secret}, nil
+	return &Profile{secret: cfg.Secret, rates: cfg.Rates}, nil
 }
 
 // Name is the profile's path segment on the data plane.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/money/fx"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
@@ -31,7 +34,15 @@ type account struct {
 	date     string            // what the answers say the time is
 	err      error
 	asked    []string
+	scope    ledger.Scope
+	now      time.Time
+	rates    *fx.Table
+	header   []string // of the request, in pairs of name and value
 }
+
+func (a *account) Scope() ledger.Scope { return a.scope }
+
+func (a *account) Now(context.Context) (time.Time, error) { return a.now, a.err }
 
 func (a *account) Booking(_ context.Context, object string) (vendors.Booking, bool, error) {
 	b, ok := a.bookings[object]
@@ -79,8 +90,14 @@ func form(path, body string) vendors.Raw {
 // meter parses and meters a form.
 func meter(t *testing.T, a *account, path, body string) (vendors.Quote, error) {
 	t.Helper()
-	p := newProfile(t)
-	r, err := p.Parse(form(path, body))
+	p, err := stripe.New(stripe.Config{Secret: secret, Rates: a.rates})
+	require.NoError(t, err)
+	raw, header := form(path, body), http.Header{}
+	for i := 0; i+1 < len(a.header); i += 2 {
+		header.Set(a.header[i], a.header[i+1])
+	}
+	raw.Header = header.Get
+	r, err := p.Parse(raw)
 	require.NoError(t, err)
 	return p.Meter(t.Context(), r, a)
 }
@@ -102,4 +119,18 @@ func requireRefusal(t *testing.T, err error, code, param string) {
 	require.Equal(t, code, refusal.Code, refusal.Message)
 	require.Equal(t, param, refusal.Param, refusal.Message)
 	require.NotContains(t, refusal.Message, "%!", "a broken format")
+}
+
+// meterRead parses and meters a GET.
+func meterRead(t *testing.T, a *account, target string) (vendors.Quote, error) {
+	t.Helper()
+	path, query, _ := strings.Cut(target, "?")
+	header := http.Header{}
+	for i := 0; i+1 < len(a.header); i += 2 {
+		header.Set(a.header[i], a.header[i+1])
+	}
+	p := newProfile(t)
+	r, err := p.Parse(vendors.Raw{Method: http.MethodGet, Path: path, Query: query, Header: header.Get})
+	require.NoError(t, err)
+	return p.Meter(t.Context(), r, a)
 }

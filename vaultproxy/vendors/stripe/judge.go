@@ -20,12 +20,14 @@ type stripeError struct {
 // only what looks like a code is kept.
 func (e stripeError) reason(otherwise string) string {
 	for _, code := range []string{e.Code, e.DeclineCode, e.Type} {
-		if policy.IsSegment(code) && len(code) <= 64 {
+		if isCode(code) {
 			return code
 		}
 	}
 	return otherwise
 }
+
+func isCode(text string) bool { return policy.IsSegment(text) && len(text) <= 64 }
 
 // Judge says what an answer proves about the send that it answers. Only the
 // refusals listed here prove that nothing happened; everything else that is not
@@ -37,13 +39,15 @@ func (e stripeError) reason(otherwise string) string {
 //	401, 403          our secret was refused before it began
 //	429               refused before it began
 //	409, 424, 5xx, …  nothing is proved
-func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
+	p = p.judging(s)
 	if a.Status >= 200 && a.Status <= 299 {
+		op, known := named(s.Operation)
 		var obj object
-		if err := json.Unmarshal(a.Body, &obj); err != nil || obj.ID == "" || (s.Target != "" && obj.ID != s.Target) {
+		if err := json.Unmarshal(a.Body, &obj); err != nil || !known || !policy.IsSegment(obj.ID) {
 			return obj.notUnderstood()
 		}
-		return obj.verdict(s)
+		return op.succeeded(p, s, obj)
 	}
 	var body struct {
 		Error stripeError `json:"error"`
@@ -74,4 +78,43 @@ func (*Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 		v.Reason, v.StoredFailure = "vendor_error", true
 	}
 	return v
+}
+
+// succeeded judges a call by the object that it made or moved.
+func (op operation) succeeded(p *Profile, s vendors.Sent, o object) vendors.Verdict {
+	if o.ID == "" || o.Object != op.object || (!op.creates() && o.ID != s.Target) {
+		return o.notUnderstood()
+	}
+	switch op.effectOf(s) {
+	case makes, moves:
+		return o.verdict(p, s)
+	case ends:
+		// It costs nothing itself; what it ends is the hold of its object.
+		if o.Status != op.end {
+			return o.notUnderstood()
+		}
+		return vendors.Verdict{Outcome: ledger.OutcomeSettled, Reason: o.Status, Frees: o.ID}
+	case adds:
+		if !isRef(o.Invoice, s.Target) {
+			return o.notUnderstood()
+		}
+		return vendors.Verdict{Outcome: ledger.OutcomeCommitted, Amount: s.Hold, Reason: "added", Object: s.Target}
+	case records:
+	}
+	v := vendors.Verdict{Outcome: ledger.OutcomeSettled, Reason: "done"}
+	if isCode(o.Status) {
+		v.Reason = o.Status
+	}
+	return v
+}
+
+// effectOf is what a call as it was sent does about money.
+func (op operation) effectOf(s vendors.Sent) effect {
+	if len(op.moneyParams) == 0 {
+		return op.effect
+	}
+	if sent, err := vendors.ParseForm(string(s.Wire.Body)); err == nil && !op.movesMoney(sent) {
+		return records
+	}
+	return op.effect
 }

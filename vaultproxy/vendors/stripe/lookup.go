@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -22,43 +23,38 @@ const (
 
 // Lookup finds out what became of a call. Creations are found by their stamp in
 // Stripe's lists, which, unlike its search, show an object as soon as it is
-// there; moves of an object are read off the object.
-func (*Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
-	switch s.Operation {
-	case intentCreate:
-		return findStamped(ctx, s, g, "/v1/payment_intents", "customer")
-	case chargeCreate:
-		return findStamped(ctx, s, g, "/v1/charges", "customer")
-	case refundCreate:
-		return findStamped(ctx, s, g, "/v1/refunds", "charge", "payment_intent")
-	case intentConfirm, intentCapture, intentCancel:
-		return readMoved(ctx, s, g, "/v1/payment_intents/")
-	case chargeCapture:
-		return readMoved(ctx, s, g, "/v1/charges/")
+// there; moves of an object are read off the object. What moves no money and
+// makes nothing leaves no trace to look for: it is sent again.
+func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+	p = p.judging(s)
+	op, known := named(s.Operation)
+	switch {
+	case !known:
+		return vendors.Finding{}, nil
+	case op.creates():
+		return p.findStamped(ctx, op, s, g)
+	case op.effectOf(s) == records:
+		return vendors.Finding{}, nil
 	}
-	return vendors.Finding{}, nil
+	return p.readMoved(ctx, op, s, g)
 }
 
 // Follow reads the object that a committed call holds an amount for.
-func (*Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
-	for prefix, path := range map[string]string{
-		"pi_": "/v1/payment_intents/", "ch_": "/v1/charges/", "py_": "/v1/charges/", "re_": "/v1/refunds/", "pyr_": "/v1/refunds/",
-	} {
-		if !isID(objectID, prefix) {
-			continue
-		}
-		obj, raw, err := get(ctx, g, path, objectID)
-		if err != nil {
-			return vendors.Finding{}, err
-		}
-		v := obj.verdict(s)
-		return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
+func (p *Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g vendors.Getter) (vendors.Finding, error) {
+	k, ok := kindOf(objectID)
+	if !ok {
+		return vendors.Finding{}, nil
 	}
-	return vendors.Finding{}, nil
+	obj, raw, err := get(ctx, g, k.path, objectID)
+	if err != nil {
+		return vendors.Finding{}, err
+	}
+	v := obj.verdict(p.judging(s), s)
+	return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
 }
 
 // findStamped pages through the newest objects back to the call's first send.
-func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path string, filters ...string) (vendors.Finding, error) {
+func (p *Profile) findStamped(ctx context.Context, op operation, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
 	sent, err := vendors.ParseForm(string(s.Wire.Body))
 	if err != nil {
 		return vendors.Finding{}, err
@@ -68,12 +64,17 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 		return vendors.Finding{}, nil
 	}
 	query, margin := vendors.Params{}.With("limit", strconv.Itoa(pageSize)), accountMargin
-	for _, filter := range filters {
+	for _, filter := range op.filters {
 		if value, ok := sent.Get(filter); ok {
 			query, margin = query.With(filter, value), filteredMargin
 		}
 	}
-	query = query.With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-margin).Unix(), 10))
+	if op.undated {
+		margin = filteredMargin
+	} else {
+		query = query.With("created[gte]", strconv.FormatInt(s.FirstSentAt.Add(-margin).Unix(), 10))
+	}
+	path := strings.Replace(op.list, "{id}", s.Target, 1)
 	for range maxPages {
 		answer, err := g.Get(ctx, path, query)
 		if err != nil {
@@ -93,7 +94,7 @@ func findStamped(ctx context.Context, s vendors.Sent, g vendors.Getter, path str
 				return vendors.Finding{}, &vendors.LookupError{Status: answer.Status}
 			}
 			if last.Metadata["tollgate_call"] == stamp {
-				return found(s, last, raw), nil
+				return p.found(op, s, last, raw), nil
 			}
 		}
 		if !page.HasMore {
@@ -119,11 +120,11 @@ const httpDate = "Mon, 02 Jan 2006 15:04:05 GMT"
 
 // found judges an object that a call certainly made. One that is still being
 // confirmed is not judged yet.
-func found(s vendors.Sent, obj object, raw json.RawMessage) vendors.Finding {
+func (p *Profile) found(op operation, s vendors.Sent, obj object, raw json.RawMessage) vendors.Finding {
 	if unfinished(s, obj) {
 		return vendors.Finding{}
 	}
-	v := obj.verdict(s)
+	v := op.succeeded(p, s, obj)
 	if !v.Final() {
 		return vendors.Finding{}
 	}
@@ -139,26 +140,24 @@ func unfinished(s vendors.Sent, obj object) bool {
 	return confirms(s) && (obj.Status == "requires_payment_method" || obj.Status == "requires_confirmation")
 }
 
-// readMoved judges a confirm, capture or cancel by the object that it acts on.
-// A state that the object may have had before proves the move only if the move
-// is the one way to it.
-func readMoved(ctx context.Context, s vendors.Sent, g vendors.Getter, path string) (vendors.Finding, error) {
-	obj, raw, err := get(ctx, g, path, s.Target)
+// readMoved judges what moves or ends an object by that object. A state that the
+// object may have had before proves the call only if the call is the one way to it.
+func (p *Profile) readMoved(ctx context.Context, op operation, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
+	k, ok := kindOf(s.Target)
+	if !ok {
+		return vendors.Finding{}, nil
+	}
+	obj, raw, err := get(ctx, g, k.path, s.Target)
 	if err != nil {
 		return vendors.Finding{}, err
 	}
 	switch {
-	case s.Operation == intentConfirm && (obj.Status == "requires_confirmation" || (obj.Status == "requires_payment_method" && !obj.failed())):
+	case op.untouched != nil && op.untouched(obj), op.effect == ends && obj.Status != op.end:
 		return vendors.Finding{Absent: true}, nil
-	case s.Operation == intentConfirm && obj.Status == "requires_payment_method":
-		// The failure may be an earlier confirmation's: a resend under the same key will tell.
+	case op.unclear != nil && op.unclear(obj, s):
 		return vendors.Finding{}, nil
-	case s.Operation == intentCapture && obj.Status == "requires_capture",
-		s.Operation == chargeCapture && !obj.Captured && obj.AmountRefunded == 0,
-		s.Operation == intentCancel && obj.Status != "canceled":
-		return vendors.Finding{Absent: true}, nil
 	}
-	v := obj.verdict(s)
+	v := op.succeeded(p, s, obj)
 	if !v.Final() {
 		return vendors.Finding{}, nil
 	}

@@ -123,7 +123,7 @@ func TestLookup_ThatDoesNotEndProvesNothing(t *testing.T) {
 func TestLookup_WithoutAStampProvesNothing(t *testing.T) {
 	t.Parallel()
 	a := &account{}
-	for _, operation := range []string{create, "read", "payouts.create"} {
+	for _, operation := range []string{create, "read", "payouts.none"} {
 		got, err := newProfile(t).Lookup(t.Context(), sent(operation, "", "amount=1&currency=usd"), a)
 		require.NoError(t, err)
 		require.Equal(t, vendors.Finding{}, got)
@@ -259,7 +259,7 @@ func TestFollow_ReadsAnObjectUntilItIsFinal(t *testing.T) {
 		"a payment by another method":    {"py_1", "/v1/charges/py_1", stamped(t, charge(1000, 1000, 0), "py_1", ""), true, settled(10*money.Dollar, "succeeded", "py_1")},
 		"a refund that came through":     {"re_1", "/v1/refunds/re_1", refund("succeeded", 500), true, settled(5*money.Dollar, "succeeded", "re_1")},
 		"a refund by another method":     {"pyr_1", "/v1/refunds/pyr_1", stamped(t, refund("failed", 500), "pyr_1", ""), true, released("failed")},
-		"an object of an unknown kind":   {"po_1", "", "", false, vendors.Verdict{}},
+		"an object of an unknown kind":   {"sub_1", "", "", false, vendors.Verdict{}},
 		"an object whose ID is a path":   {"pi_1/confirm", "", "", false, vendors.Verdict{}},
 		"an object without an ID at all": {"", "", "", false, vendors.Verdict{}},
 	} {

@@ -3,194 +3,259 @@ package stripe
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/policy"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
-// maxAmount is Stripe's largest amount, in the currency's minor unit: eight
-// digits (https://docs.stripe.com/api/payment_intents/create#create_payment_intent-amount).
-const maxAmount = 99_999_999
+// pricing works out what a call may cost at most, and pins that in what is sent.
+type pricing func(context.Context, *metering) error
 
-// Meter works out the price.
-func (*Profile) Meter(ctx context.Context, r vendors.Request, view vendors.View) (vendors.Quote, error) {
+// metering is one call while it is being priced.
+type metering struct {
+	*vendors.Quote
+	profile *Profile
+	view    vendors.View
+}
+
+// Meter works out the price of what the key's scope allows.
+func (p *Profile) Meter(ctx context.Context, r vendors.Request, view vendors.View) (vendors.Quote, error) {
+	p, view = p.pricing(ctx, r, view)
+	if err := checkAccount(r, view.Scope()); err != nil {
+		return vendors.Quote{}, err
+	}
 	if r.Read() {
-		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, nil
+		return vendors.Quote{Request: r, Operation: read, Template: r.Path}, checkReadRequest(r, view.Scope())
 	}
 	op, object, err := find(r)
 	if err != nil {
 		return vendors.Quote{}, err
 	}
-	q := vendors.Quote{Request: r, Operation: op.name, Template: op.template(), Target: object}
-	switch op.name {
-	case intentCreate, chargeCreate:
-		err = meterCreate(&q)
-	case intentConfirm:
-		err = meterHeld(ctx, view, &q, "/v1/payment_intents/", "")
-	case intentCapture:
-		err = meterHeld(ctx, view, &q, "/v1/payment_intents/", "amount_to_capture")
-	case chargeCapture:
-		err = meterHeld(ctx, view, &q, "/v1/charges/", "amount")
-	case refundCreate:
-		err = meterRefund(ctx, view, &q)
+	r.Body = op.pin(r.Body)
+	q := vendors.Quote{Request: r, Operation: op.name, Template: op.path, Target: object}
+	m := &metering{&q, p, view}
+	if err := m.checkScope(ctx, op); err != nil {
+		return q, err
 	}
-	return q, err
+	if op.price != nil && op.movesMoney(r.Body) {
+		if err := op.price(ctx, m); err != nil {
+			return q, err
+		}
+	}
+	q.Rate = p.books.rate()
+	return q, m.checkShares(ctx)
 }
 
-func meterCreate(q *vendors.Quote) error {
-	currency, ok := q.Request.Body.Get("currency")
-	if !ok {
-		return &vendors.Refusal{Code: vendors.Invalid, Param: "currency", Message: "currency is missing"}
+// byAmount prices what names its amount and currency.
+func byAmount(_ context.Context, m *metering) error {
+	currency, err := m.required("currency")
+	if err != nil {
+		return err
 	}
 	if err := checkCurrency(currency); err != nil {
 		return err
 	}
-	text, ok := q.Request.Body.Get("amount")
-	if !ok {
-		return &vendors.Refusal{Code: vendors.Invalid, Param: "amount", Message: "amount is missing: an integer number of cents"}
+	if _, err := m.required("amount"); err != nil {
+		return err
 	}
-	var err error
-	q.Price, err = parseAmount("amount", text)
+	amount, err := m.amount("amount")
+	if err != nil {
+		return err
+	}
+	m.Price, err = m.profile.price(currency, amount)
 	return err
 }
 
-// meterHeld prices a move of an object: what the run holds for it is taken
-// over; otherwise its amount is looked up. A capture's amount is pinned in what
-// is sent, so that nobody can raise it in between.
-func meterHeld(ctx context.Context, view vendors.View, q *vendors.Quote, path, amountParam string) error {
-	asked := money.USD(-1)
-	if text, ok := q.Request.Body.Get(amountParam); amountParam != "" && ok {
-		var err error
-		if asked, err = parseAmount(amountParam, text); err != nil {
-			return err
-		}
-	}
-	booking, found, err := view.Booking(ctx, q.Target)
+// byObject prices what sets an object going by its whole amount.
+func byObject(ctx context.Context, m *metering) error {
+	obj, err := m.target(ctx)
 	if err != nil {
 		return err
 	}
-	if found && booking.SameRun && booking.Committed {
-		q.TakeOver, q.Price = booking.Seq, max(booking.Hold, asked)
-		if amountParam == "" || asked >= 0 {
-			return nil
-		}
-	}
-	obj, err := fetch(ctx, view, path, q.Target, nil)
-	if err != nil {
-		return err
-	}
-	cents := obj.Amount
-	if amountParam != "" {
-		cents = obj.capturable()
-	}
-	if cents < 1 {
-		return refuse(vendors.AmountInvalid, "Stripe reports no amount for this object, so it cannot be metered")
-	}
-	full, err := obj.price(cents)
-	if err != nil {
-		return err
-	}
-	if amountParam != "" && asked < 0 {
-		q.Request.Body = q.Request.Body.With(amountParam, strconv.FormatInt(cents, 10))
-		asked = full
-	}
-	if q.TakeOver != 0 {
-		q.Price = max(q.Price, asked)
-		return nil
-	}
-	q.Price = max(full, asked)
-	return nil
+	return m.atLeast(obj.Currency, obj.Amount)
 }
 
-// meterRefund prices a refund: it moves the merchant's money out, and gives no
-// budget back.
-func meterRefund(ctx context.Context, view vendors.View, q *vendors.Quote) error {
-	body := q.Request.Body
-	charge, hasCharge := body.Get("charge")
-	intent, hasIntent := body.Get("payment_intent")
+// byCapture prices a capture by what it takes, which is pinned in what is sent,
+// so that nobody can raise it in between. If the run does not hold the object
+// already, the part that is not captured is held as well until that is done.
+func byCapture(param string) pricing {
+	return func(ctx context.Context, m *metering) error {
+		asked, err := m.amount(param)
+		if err != nil {
+			return err
+		}
+		obj, err := m.target(ctx)
+		if err != nil {
+			return err
+		}
+		if asked == 0 {
+			asked = obj.capturable()
+			m.pin(param, asked)
+		}
+		if m.TakeOver == 0 {
+			asked = max(asked, obj.capturable())
+		}
+		return m.atLeast(obj.Currency, asked)
+	}
+}
+
+// byNewAmount prices what gives an object another amount, by that: what the run
+// holds for the object already is taken over, so that the difference is added.
+func byNewAmount(ctx context.Context, m *metering) error {
+	amount, err := m.amount("amount")
+	if err != nil {
+		return err
+	}
+	currency, other := m.Request.Body.Get("currency")
+	if amount == 0 && !other {
+		return missing("amount")
+	}
+	obj, err := m.target(ctx)
+	if err != nil {
+		return err
+	}
+	if !other {
+		currency = obj.Currency
+	}
+	if amount == 0 {
+		amount = obj.Amount
+		m.pin("amount", amount)
+	}
+	return m.atLeast(currency, amount)
+}
+
+// byRefund prices a refund: it moves the merchant's money out, and gives no
+// budget back. The amount is in the object's currency, which only Stripe knows.
+func byRefund(ctx context.Context, m *metering) error {
+	charge, hasCharge := m.Request.Body.Get("charge")
+	intent, hasIntent := m.Request.Body.Get("payment_intent")
 	if hasCharge == hasIntent {
 		return refuse(vendors.Invalid, "a refund needs either charge or payment_intent")
 	}
-	if currency, ok := body.Get("currency"); ok {
-		if err := checkCurrency(currency); err != nil {
-			return err
-		}
-	}
-	// The amount alone would be in the object's currency, which only Stripe knows.
 	var (
 		obj object
 		err error
 	)
 	switch {
 	case hasCharge && isID(charge, "ch_", "py_"):
-		obj, err = fetch(ctx, view, "/v1/charges/", charge, nil)
+		obj, err = fetch(ctx, m.view, "/v1/charges/", charge, nil)
 	case hasIntent && isID(intent, "pi_"):
-		obj, err = fetch(ctx, view, "/v1/payment_intents/", intent, vendors.Params{{Name: "expand[]", Value: "latest_charge"}})
+		obj, err = fetch(ctx, m.view, "/v1/payment_intents/", intent, vendors.Params{{Name: "expand[]", Value: "latest_charge"}})
 	default:
 		return refuse(vendors.Invalid, "the charge or payment_intent to refund is not an object ID")
 	}
 	if err != nil {
 		return err
 	}
-	if text, ok := body.Get("amount"); ok {
-		if q.Price, err = parseAmount("amount", text); err != nil {
-			return err
+	if currency, ok := m.Request.Body.Get("currency"); ok {
+		if code, _ := currencyCode(currency); code != obj.Currency {
+			return &vendors.Refusal{
+				Code: vendors.CurrencyUnsupported, Param: "currency", Message: "a refund is in the currency of what it refunds; leave currency out",
+			}
 		}
-		return checkCurrency(obj.Currency)
 	}
-	remainder := obj.refundable()
-	if remainder <= 0 {
-		return &vendors.Refusal{Code: vendors.AmountInvalid, Param: "amount", Message: "nothing is left to refund on this object"}
-	}
-	if q.Price, err = obj.price(remainder); err != nil {
+	return m.remainder(obj.Currency, obj.refundable())
+}
+
+// byReversal prices what is taken back of a transfer, as a refund.
+func byReversal(ctx context.Context, m *metering) error {
+	obj, err := m.fetchTarget(ctx)
+	if err != nil {
 		return err
 	}
-	q.Request.Body = body.With("amount", strconv.FormatInt(remainder, 10))
-	return nil
+	return m.remainder(obj.Currency, obj.Amount-obj.AmountReversed)
+}
+
+// remainder prices what gives back the amount that it names, or all that is
+// left, which is then pinned.
+func (m *metering) remainder(currency string, left int64) error {
+	amount, err := m.amount("amount")
+	if err != nil {
+		return err
+	}
+	if amount == 0 {
+		if left <= 0 {
+			return &vendors.Refusal{Code: vendors.AmountInvalid, Param: "amount", Message: "nothing is left to refund on this object"}
+		}
+		amount = left
+		m.pin("amount", amount)
+	}
+	m.Price, err = m.profile.price(currency, amount)
+	return err
+}
+
+// target takes over what the run holds for the object in the path, and looks the
+// object up: it may have grown since.
+func (m *metering) target(ctx context.Context) (object, error) {
+	if err := m.takeOver(ctx); err != nil {
+		return object{}, err
+	}
+	return m.fetchTarget(ctx)
+}
+
+// takeOver takes over what the run holds for the target.
+func (m *metering) takeOver(ctx context.Context) error {
+	booking, found, err := m.view.Booking(ctx, m.Target)
+	if err == nil && found && booking.SameRun && booking.Committed {
+		m.TakeOver, m.Price = booking.Seq, booking.Hold
+	}
+	return err
+}
+
+// fetchTarget looks the object in the path up.
+func (m *metering) fetchTarget(ctx context.Context) (object, error) {
+	k, ok := kindOf(m.Target)
+	if !ok {
+		return object{}, refuse(vendors.Invalid, "the path does not name an object that Tollgate knows")
+	}
+	return fetch(ctx, m.view, k.path, m.Target, nil)
+}
+
+// atLeast prices a call at an amount, or at what it took over if that is more.
+func (m *metering) atLeast(currency string, amount int64) error {
+	if amount < 1 {
+		return refuse(vendors.AmountInvalid, "Stripe reports no amount for this object, so it cannot be metered")
+	}
+	price, err := m.profile.price(currency, amount)
+	m.Price = max(m.Price, price)
+	return err
+}
+
+// amount reads an amount, zero if it was not given.
+func (m *metering) amount(name string) (int64, error) {
+	text, ok := m.Request.Body.Get(name)
+	if !ok {
+		return 0, nil
+	}
+	return parseAmount(name, text)
+}
+
+func (m *metering) required(name string) (string, error) {
+	value, ok := m.Request.Body.Get(name)
+	if !ok {
+		return "", missing(name)
+	}
+	return value, nil
+}
+
+// pin writes an amount that was looked up into what is sent.
+func (m *metering) pin(name string, amount int64) {
+	m.Request.Body = m.Request.Body.With(name, strconv.FormatInt(amount, 10))
+}
+
+func missing(name string) *vendors.Refusal {
+	message := name + " is missing"
+	if strings.HasSuffix(name, "amount") {
+		message += ": an integer in the currency's minor unit, such as cents"
+	}
+	return &vendors.Refusal{Code: vendors.Invalid, Param: name, Message: message}
 }
 
 func isID(s string, prefixes ...string) bool {
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(s, prefix) && policy.IsSegment(s) {
-			return true
-		}
-	}
-	return false
-}
-
-func checkCurrency(currency string) error {
-	// No Unicode folding: it takes a long s for an s, and Stripe does not.
-	if currency == "usd" || currency == "USD" {
-		return nil
-	}
-	return &vendors.Refusal{
-		Code: vendors.CurrencyUnsupported, Param: "currency",
-		Message: "only usd is metered: Tollgate has no exchange rate for another currency",
-	}
-}
-
-// parseAmount reads whole US cents: digits only, no leading zero.
-func parseAmount(name, text string) (money.USD, error) {
-	bad := &vendors.Refusal{
-		Code: vendors.AmountInvalid, Param: name,
-		Message: name + " must be a whole number of cents from 1 to 99999999, in plain digits",
-	}
-	if text == "" || len(text) > 8 || text[0] == '0' {
-		return 0, bad
-	}
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return 0, bad
-		}
-	}
-	cents, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || cents > maxAmount {
-		return 0, bad
-	}
-	return money.Cents(cents)
+	return policy.IsSegment(s) && slices.ContainsFunc(prefixes, func(prefix string) bool { return len(s) > len(prefix) && strings.HasPrefix(s, prefix) })
 }
 
 // fetch reads one object. An answer with another object in it is none.

@@ -110,7 +110,27 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		lookUps    int
 	}{
 		"a confirmation takes the hold over": {
-			intents + "/pi_1/confirm", "payment_method=pm_1", held, "", 10 * money.Dollar, 17, "payment_method=pm_1", 0},
+			intents + "/pi_1/confirm", "payment_method=pm_1", held, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 17, "payment_method=pm_1", 1},
+		"a confirmation of what has grown since costs the difference": {
+			intents + "/pi_1/confirm", "", held, intent("requires_confirmation", 1700, 0, 0), 17 * money.Dollar, 17, "", 1},
+		"an update to a larger amount holds the difference": {
+			intents + "/pi_1", "amount=1500", held, intent("requires_confirmation", 1000, 0, 0), 15 * money.Dollar, 17, "amount=1500", 1},
+		"an update to a smaller amount takes the whole hold over": {
+			intents + "/pi_1", "amount=600", held, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 17, "amount=600", 1},
+		"an update of another run's object costs the new amount": {
+			intents + "/pi_1", "amount=600", othersHold, intent("requires_confirmation", 1000, 0, 0), 6 * money.Dollar, 0, "amount=600", 1},
+		"an update after a release costs the new amount": {
+			intents + "/pi_1", "amount=1500", gone, intent("requires_payment_method", 1000, 0, 0), 15 * money.Dollar, 0, "amount=1500", 1},
+		"an update of the currency alone is pinned to the amount": {
+			intents + "/pi_1", "currency=usd", vendors.Booking{}, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 0, "amount=1000&currency=usd", 1},
+		"an update of neither costs nothing and asks nothing": {
+			intents + "/pi_1", "description=x", held, "", 0, 0, "description=x", 0},
+		"an increment holds the difference": {
+			intents + "/pi_1/increment_authorization", "amount=1300", held, intent("requires_capture", 1000, 1000, 0), 13 * money.Dollar, 17, "amount=1300", 1},
+		"an increment of an unknown object costs the new amount": {
+			intents + "/pi_1/increment_authorization", "amount=1300", vendors.Booking{}, intent("requires_capture", 1000, 1000, 0), 13 * money.Dollar, 0, "amount=1300", 1},
+		"a charge's update costs nothing and asks nothing": {
+			"/v1/charges/ch_1", "description=x", held, "", 0, 0, "description=x", 0},
 		"a confirmation of another run's object costs its amount": {
 			intents + "/pi_1/confirm", "", othersHold, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 0, "", 1},
 		"a confirmation after a decline costs the amount again": {
@@ -118,9 +138,9 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		"a confirmation of an unknown object costs its amount": {
 			intents + "/pi_1/confirm", "", vendors.Booking{}, intent("requires_confirmation", 2500, 0, 0), 25 * money.Dollar, 0, "", 1},
 		"a partial capture takes the whole hold over": {
-			intents + "/pi_1/capture", "amount_to_capture=400", held, "", 10 * money.Dollar, 17, "amount_to_capture=400", 0},
+			intents + "/pi_1/capture", "amount_to_capture=400", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 17, "amount_to_capture=400", 1},
 		"a capture above the hold costs what is asked": {
-			intents + "/pi_1/capture", "amount_to_capture=1500", held, "", 15 * money.Dollar, 17, "amount_to_capture=1500", 0},
+			intents + "/pi_1/capture", "amount_to_capture=1500", held, intent("requires_capture", 1000, 1000, 0), 15 * money.Dollar, 17, "amount_to_capture=1500", 1},
 		"a capture without an amount is pinned to what can be captured": {
 			intents + "/pi_1/capture", "", held, intent("requires_capture", 1000, 1000, 0), 10 * money.Dollar, 17, "amount_to_capture=1000", 1},
 		"a pinned capture above the hold costs what is pinned": {
@@ -134,7 +154,7 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		"a charge's capture is pinned to its amount": {
 			"/v1/charges/ch_1/capture", "", vendors.Booking{}, charge(800, 0, 0), 8 * money.Dollar, 0, "amount=800", 1},
 		"a charge's partial capture": {
-			"/v1/charges/ch_1/capture", "amount=300", held, "", 10 * money.Dollar, 17, "amount=300", 0},
+			"/v1/charges/ch_1/capture", "amount=300", held, charge(1000, 0, 0), 10 * money.Dollar, 17, "amount=300", 1},
 		"a cancel costs nothing and asks nothing": {
 			intents + "/pi_1/cancel", "cancellation_reason=abandoned", held, "", 0, 0, "cancellation_reason=abandoned", 0},
 	} {

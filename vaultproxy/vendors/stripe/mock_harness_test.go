@@ -106,13 +106,13 @@ func setupMock(t *testing.T, mock *url.URL) *mockBundle {
 	b.control, err = client.New(client.Config{BaseURL: front.URL, AdminKey: admin})
 	require.NoError(t, err)
 	limit := 1000 * money.Dollar
+	endpoints := []string{"GET /v1/payment_intents/{id}", "GET /v1/payment_intents", "GET /v1/charges/{id}", "GET /v1/refunds/{id}", "GET /v1/customers/{id}"}
+	for _, path := range stripe.Operations() {
+		endpoints = append(endpoints, "POST "+path)
+	}
 	key, err := b.control.Issue(t.Context(), client.IssueRequest{
-		Vendor: "stripe", ExpiresIn: "1h", AgentRunLabel: b.run, TotalUSDCap: &limit,
-		AllowedEndpoints: []string{
-			"POST /v1/payment_intents", "POST /v1/payment_intents/{id}/confirm", "POST /v1/payment_intents/{id}/capture",
-			"POST /v1/payment_intents/{id}/cancel", "GET /v1/payment_intents/{id}", "GET /v1/payment_intents", "POST /v1/charges",
-			"POST /v1/charges/{id}/capture", "GET /v1/charges/{id}", "POST /v1/refunds", "GET /v1/refunds/{id}", "GET /v1/customers/{id}",
-		},
+		Vendor: "stripe", ExpiresIn: "1h", AgentRunLabel: b.run, TotalUSDCap: &limit, AllowedEndpoints: endpoints,
+		Scope: client.Scope{ConnectedAccounts: []string{"acct_1"}},
 	}, "")
 	require.NoError(t, err)
 	backend := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{

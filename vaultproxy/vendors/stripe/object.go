@@ -3,14 +3,10 @@ package stripe
 import (
 	"bytes"
 	"encoding/json"
-
-	"github.com/tollgate/tollgate/vaultproxy/ledger"
-	"github.com/tollgate/tollgate/vaultproxy/money"
-	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
-// object is what the profile reads of a PaymentIntent, a Charge or a Refund.
-// Amounts are in the currency's minor unit.
+// object is what the profile reads of Stripe's objects. Amounts are in the
+// currency's minor unit.
 type object struct {
 	ID               string            `json:"id"`
 	Object           string            `json:"object"`
@@ -21,23 +17,42 @@ type object struct {
 	AmountCapturable int64             `json:"amount_capturable"`
 	AmountCaptured   *int64            `json:"amount_captured"`
 	AmountRefunded   int64             `json:"amount_refunded"`
+	AmountReversed   int64             `json:"amount_reversed"`
 	Captured         bool              `json:"captured"`
-	CanceledAt       *int64            `json:"canceled_at"`
 	LastPaymentError json.RawMessage   `json:"last_payment_error"`
 	LatestCharge     json.RawMessage   `json:"latest_charge"`
 	FailureCode      string            `json:"failure_code"`
 	FailureMessage   string            `json:"failure_message"`
 	Metadata         map[string]string `json:"metadata"`
-}
+	Customer         reference         `json:"customer"`
+	OnBehalfOf       reference         `json:"on_behalf_of"`
+	TransferData     *transferData     `json:"transfer_data"`
 
-func (o object) price(minor int64) (money.USD, error) {
-	if err := checkCurrency(o.Currency); err != nil {
-		return 0, err
-	}
-	if minor < 0 {
-		return 0, refuse(vendors.AmountInvalid, "Stripe reports a negative amount for this object")
-	}
-	return money.Cents(minor)
+	// Of an invoice.
+	AmountDue       *int64          `json:"amount_due"`
+	AmountPaid      *int64          `json:"amount_paid"`
+	AmountRemaining *int64          `json:"amount_remaining"`
+	Total           int64           `json:"total"`
+	StartingBalance int64           `json:"starting_balance"`
+	Attempted       bool            `json:"attempted"`
+	AutoAdvance     bool            `json:"auto_advance"`
+	Subscription    json.RawMessage `json:"subscription"`
+	Parent          struct {
+		Type string `json:"type"`
+	} `json:"parent"` // names the subscription since 2025-03-31
+	AutomaticTax struct {
+		Enabled bool `json:"enabled"`
+	} `json:"automatic_tax"`
+
+	// Of an invoice item: the invoice that it is on.
+	Invoice json.RawMessage `json:"invoice"`
+
+	// Of a price.
+	Type              string          `json:"type"`
+	BillingScheme     string          `json:"billing_scheme"`
+	UnitAmount        *int64          `json:"unit_amount"`
+	TransformQuantity json.RawMessage `json:"transform_quantity"`
+	CustomUnitAmount  json.RawMessage `json:"custom_unit_amount"`
 }
 
 // capturable is what a capture without an amount would take.
@@ -73,131 +88,28 @@ func (o object) refundable() int64 {
 	return 0
 }
 
-func (o object) failed() bool {
-	return len(o.LastPaymentError) > 0 && !bytes.Equal(o.LastPaymentError, []byte("null"))
-}
-
-// verdict says what the state of an object proves about the call that made or
-// moved it. Statuses: https://docs.stripe.com/payments/paymentintents/lifecycle.
-func (o object) verdict(s vendors.Sent) vendors.Verdict {
-	switch o.Object {
-	case "payment_intent":
-		return o.intentVerdict(s)
-	case "charge":
-		return o.chargeVerdict()
-	case "refund":
-		return o.refundVerdict()
-	}
-	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
-}
-
-func (o object) intentVerdict(s vendors.Sent) vendors.Verdict {
-	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
-	if s.Operation == intentCancel {
-		return o.cancelVerdict(v)
-	}
-	switch o.Status {
-	case "succeeded":
-		if o.AmountReceived == nil {
-			return o.notUnderstood()
-		}
-		return o.settled(v, *o.AmountReceived)
-	case "canceled":
-		v.Outcome, v.Object = ledger.OutcomeReleased, ""
-		return v
-	case "requires_payment_method":
-		if o.failed() && confirms(s) {
-			return o.declined(s, v)
-		}
-		return o.committed(v)
-	case "requires_confirmation", "requires_action", "requires_capture", "processing":
-		return o.committed(v)
-	}
-	return o.notUnderstood()
-}
-
-// cancelVerdict: the cancel itself costs nothing; what it ends is the hold of its object.
-func (o object) cancelVerdict(v vendors.Verdict) vendors.Verdict {
-	if o.Status != "canceled" {
-		return o.notUnderstood()
-	}
-	v.Outcome, v.Object, v.Frees = ledger.OutcomeSettled, "", o.ID
-	return v
-}
-
-func (o object) chargeVerdict() vendors.Verdict {
-	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
+// due is what an invoice comes to: of a draft, with what its customer owes from
+// before, in case that is added only when it is finalised.
+func (o object) due() int64 {
 	switch {
-	case o.Status == "succeeded" && o.Captured:
-		taken := o.Amount
-		if o.AmountCaptured != nil {
-			taken = *o.AmountCaptured
-		}
-		return o.settled(v, taken)
-	case o.Status == "succeeded" && o.AmountRefunded >= o.Amount && o.Amount > 0:
-		// An authorisation that was voided or has expired shows as refunded in full.
-		v.Outcome, v.Object, v.Reason = ledger.OutcomeReleased, "", "voided"
-		return v
-	case o.Status == "succeeded", o.Status == "pending":
-		return o.committed(v)
-	case o.Status == "failed":
-		v.Outcome, v.Object, v.Declined = ledger.OutcomeReleased, "", true
-		v.Reason = stripeError{Code: o.FailureCode}.reason("declined")
-		return v
+	case o.Status == "draft" && o.AmountDue != nil:
+		return max(*o.AmountDue, o.Total+max(0, o.StartingBalance))
+	case o.Status != "draft" && o.AmountRemaining != nil:
+		return *o.AmountRemaining
 	}
-	return o.notUnderstood()
+	return -1
 }
 
-func (o object) refundVerdict() vendors.Verdict {
-	v := vendors.Verdict{Reason: o.Status, Object: o.ID}
-	switch o.Status {
-	case "succeeded":
-		return o.settled(v, o.Amount)
-	case "pending", "requires_action":
-		return o.committed(v)
-	case "failed", "canceled":
-		v.Outcome, v.Object = ledger.OutcomeReleased, ""
-		return v
-	}
-	return o.notUnderstood()
-}
+func (o object) failed() bool { return !isNull(o.LastPaymentError) }
 
-func (o object) settled(v vendors.Verdict, minor int64) vendors.Verdict {
-	amount, err := o.price(minor)
-	if err != nil {
-		return o.notUnderstood()
-	}
-	v.Outcome, v.Amount = ledger.OutcomeSettled, amount
-	return v
-}
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || bytes.Equal(raw, []byte("null")) }
 
-func (o object) committed(v vendors.Verdict) vendors.Verdict {
-	amount, err := o.price(o.Amount)
-	if err != nil {
-		return o.notUnderstood()
+// isRef reports whether a member names an object, by its ID or expanded.
+func isRef(raw json.RawMessage, id string) bool {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text == id
 	}
-	v.Outcome, v.Amount = ledger.OutcomeCommitted, amount
-	return v
-}
-
-func (o object) notUnderstood() vendors.Verdict {
-	return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: "answer_not_understood"}
-}
-
-// declined is the verdict on a call whose try to take the payment failed.
-func (o object) declined(s vendors.Sent, v vendors.Verdict) vendors.Verdict {
-	v.Reason, v.Declined = o.declineCode(), true
-	if offSession(s) {
-		v.Outcome, v.Object = ledger.OutcomeReleased, ""
-		return v
-	}
-	return o.committed(v)
-}
-
-func (o object) declineCode() string {
-	var e stripeError
-	if json.Unmarshal(o.LastPaymentError, &e) == nil {
-		return e.reason("declined")
-	}
-	return "declined"
+	var expanded object
+	return json.Unmarshal(raw, &expanded) == nil && expanded.ID == id
 }

@@ -2,108 +2,127 @@ package stripe
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
-// Names of the metered operations.
+// Names of operations that something besides the table speaks of.
 const (
 	intentCreate  = "payment_intents.create"
 	intentConfirm = "payment_intents.confirm"
-	intentCapture = "payment_intents.capture"
-	intentCancel  = "payment_intents.cancel"
-	chargeCreate  = "charges.create"
-	chargeCapture = "charges.capture"
-	refundCreate  = "refunds.create"
 	read          = "read"
 )
 
 // operation is one write that the profile understands.
 type operation struct {
-	name     string
-	segments []string // below /v1; "{id}" stands for an object
-	prefix   string   // of the object's ID
-	params   map[string]kind
+	name   string
+	path   string // a template; "{id}" stands for an object
+	prefix string // of the ID in the path
+	params map[string]shape
+	// only are parameters that may have one value, since with another one the
+	// call cannot be bounded.
+	only map[string]rule
+	// denied are parameters whose cost cannot be bounded, with the reason.
+	denied map[string]string
+	// price works out what the call may cost; nil: it moves no money.
+	price pricing
+	// If moneyParams are given, the call moves money only with one of them.
+	moneyParams []string
+
+	effect effect
+	object string // what a success answers with, as Stripe's objects call themselves
+	end    string // the status that an effect of ends comes to
+	// list is where what was made is listed, empty if nothing is made. It is a
+	// path in which "{id}" stands for the target.
+	list    string
+	filters []string // parameters of the call that its list can be narrowed by
+	undated bool     // the list cannot be narrowed by time
+	// untouched and unclear read an object that a call whose answer is lost was to
+	// move: untouched proves that it was not, unclear that the object does not tell.
+	untouched func(object) bool
+	unclear   func(object, vendors.Sent) bool
+	past      string // what the object was, if it was done: "captured"
 }
 
-// kind is the shape that a parameter must have.
-type kind int
+// effect is what a call does about money once it has succeeded.
+type effect int
 
 const (
-	scalar kind = iota // name=value
-	nested             // name[member]=value
+	records effect = iota // nothing
+	makes                 // makes an object, whose state says what it comes to
+	moves                 // moves the object in the path, whose state says what it comes to
+	ends                  // ends the object in the path: what was held for it is free
+	adds                  // adds to a draft invoice, on which the amount is held
 )
 
-var operations = []operation{
-	{name: intentCreate, segments: []string{"payment_intents"}, params: map[string]kind{
-		"amount": scalar, "currency": scalar, "automatic_payment_methods": nested, "capture_method": scalar,
-		"confirm": scalar, "confirmation_method": scalar, "customer": scalar, "description": scalar,
-		"error_on_requires_action": scalar, "expand": nested, "mandate": scalar, "mandate_data": nested,
-		"metadata": nested, "off_session": scalar, "payment_method": scalar,
-		"payment_method_configuration": scalar, "payment_method_data": nested, "payment_method_options": nested,
-		"payment_method_types": nested, "radar_options": nested, "receipt_email": scalar, "return_url": scalar,
-		"setup_future_usage": scalar, "shipping": nested, "statement_descriptor": scalar,
-		"statement_descriptor_suffix": scalar, "use_stripe_sdk": scalar,
-	}},
-	{name: intentConfirm, segments: []string{"payment_intents", "{id}", "confirm"}, prefix: "pi_", params: map[string]kind{
-		"capture_method": scalar, "error_on_requires_action": scalar, "expand": nested, "mandate": scalar,
-		"mandate_data": nested, "off_session": scalar, "payment_method": scalar, "payment_method_data": nested,
-		"payment_method_options": nested, "payment_method_types": nested, "radar_options": nested,
-		"receipt_email": scalar, "return_url": scalar, "setup_future_usage": scalar, "shipping": nested,
-		"use_stripe_sdk": scalar,
-	}},
-	{name: intentCapture, segments: []string{"payment_intents", "{id}", "capture"}, prefix: "pi_", params: map[string]kind{
-		"amount_to_capture": scalar, "expand": nested, "final_capture": scalar, "metadata": nested,
-		"statement_descriptor": scalar, "statement_descriptor_suffix": scalar,
-	}},
-	{name: intentCancel, segments: []string{"payment_intents", "{id}", "cancel"}, prefix: "pi_", params: map[string]kind{
-		"cancellation_reason": scalar, "expand": nested,
-	}},
-	{name: chargeCreate, segments: []string{"charges"}, params: map[string]kind{
-		"amount": scalar, "currency": scalar, "capture": scalar, "customer": scalar, "description": scalar,
-		"expand": nested, "metadata": nested, "radar_options": nested, "receipt_email": scalar, "shipping": nested,
-		"source": scalar, "statement_descriptor": scalar, "statement_descriptor_suffix": scalar,
-	}},
-	{name: chargeCapture, segments: []string{"charges", "{id}", "capture"}, prefix: "ch_", params: map[string]kind{
-		"amount": scalar, "expand": nested, "receipt_email": scalar, "statement_descriptor": scalar,
-		"statement_descriptor_suffix": scalar,
-	}},
-	{name: refundCreate, segments: []string{"refunds"}, params: map[string]kind{
-		"amount": scalar, "charge": scalar, "currency": scalar, "expand": nested, "metadata": nested,
-		"payment_intent": scalar, "reason": scalar,
-	}},
+// shape is how a parameter must be written.
+type shape int
+
+const (
+	scalar shape = iota // name=value
+	nested              // name[member]=value
+)
+
+// shapes are parameters by their names: those with a value, and those with members.
+func shapes(scalars, nesteds string) map[string]shape {
+	all := map[string]shape{}
+	for name := range strings.FieldsSeq(scalars) {
+		all[name] = scalar
+	}
+	for name := range strings.FieldsSeq(nesteds) {
+		all[name] = nested
+	}
+	return all
 }
 
-// connect are parameters that move money on to another account.
-var connect = map[string]bool{
-	"application_fee": true, "application_fee_amount": true, "destination": true, "on_behalf_of": true,
-	"reverse_transfer": true, "refund_application_fee": true, "transfer_data": true, "transfer_group": true,
+// rule is the one value that a parameter may have.
+type rule struct {
+	value  string
+	pinned bool // sent also if the caller left it out
+	reason string
+}
+
+// operations are all writes that are passed on.
+func operations() []operation {
+	return slices.Concat(intentOperations(), chargeOperations(), balanceOperations(), invoiceOperations(), recordOperations())
+}
+
+// table is operations, made once.
+var table = operations()
+
+// named returns an operation by its name.
+func named(name string) (operation, bool) {
+	for _, op := range table {
+		if op.name == name {
+			return op, true
+		}
+	}
+	return operation{}, false
 }
 
 // find returns the operation of a write, and the object in its path.
 func find(r vendors.Request) (operation, string, error) {
-	segments := strings.Split(strings.TrimPrefix(r.Path, "/v1/"), "/")
-	if r.Method == http.MethodPost && strings.HasPrefix(r.Path, "/v1/") {
-		for _, op := range operations {
-			if object, ok := op.matches(segments); ok {
+	if r.Method == http.MethodPost {
+		for _, op := range table {
+			if object, ok := matches(op.path, op.prefix, r.Path); ok {
 				return op, object, nil
 			}
 		}
 	}
-	return operation{}, "", &vendors.Refusal{
-		Code:    vendors.Unmetered,
-		Message: "Tollgate does not meter this Stripe operation, so it is not passed on; metered are payment_intents, charges and refunds",
-	}
+	return operation{}, "", &vendors.Refusal{Code: vendors.Unmetered, Message: whyDenied(r)}
 }
 
-func (op operation) matches(segments []string) (object string, ok bool) {
-	if len(segments) != len(op.segments) {
+// matches compares a path with a template.
+func matches(template, prefix, path string) (object string, ok bool) {
+	wants, segments := strings.Split(template, "/"), strings.Split(path, "/")
+	if len(segments) != len(wants) {
 		return "", false
 	}
-	for i, want := range op.segments {
+	for i, want := range wants {
 		switch {
-		case want == "{id}" && strings.HasPrefix(segments[i], op.prefix):
+		case want == "{id}" && strings.HasPrefix(segments[i], prefix) && !strings.ContainsAny(segments[i], ".-"):
 			object = segments[i]
 		case want != segments[i]:
 			return "", false
@@ -112,44 +131,38 @@ func (op operation) matches(segments []string) (object string, ok bool) {
 	return object, true
 }
 
-func (op operation) template() string { return "/v1/" + strings.Join(op.segments, "/") }
-
-// creates reports whether the operation makes an object that can carry a stamp.
-func creates(name string) bool {
-	return name == intentCreate || name == chargeCreate || name == refundCreate
-}
+// creates reports whether the operation makes an object, which can carry a stamp.
+func (op operation) creates() bool { return op.list != "" }
 
 // checkParams refuses a parameter that the profile does not know, or that has
 // another shape than Stripe gives it.
 func (op operation) checkParams(params vendors.Params) error {
 	for _, p := range params {
 		root := vendors.Root(p.Name)
-		if connect[root] {
-			return &vendors.Refusal{
-				Code: vendors.ScopeDenied, Param: root,
-				Message: root + " would move money to another account, which this vault key's scope does not allow",
+		form, known := op.params[root]
+		if share, yes := connect[root]; yes && !known {
+			if !share.on[op.name] {
+				return beyondScope(root)
 			}
+			form, known = share.shape, true
 		}
-		shape, known := op.params[root]
+		if reason := op.denied[root]; reason != "" {
+			return &vendors.Refusal{Code: vendors.Unmetered, Param: root, Message: root + " is not metered: " + reason}
+		}
 		if !known {
 			return &vendors.Refusal{
 				Code: vendors.Invalid, Param: root,
 				Message: root + " is not a parameter of " + op.name + " that Tollgate knows; remove it",
 			}
 		}
-		if bare := root == p.Name; (shape == scalar && !bare) || (shape == nested && bare) {
+		if bare := root == p.Name; (form == scalar && !bare) || (form == nested && bare) {
 			return &vendors.Refusal{
 				Code: vendors.Ambiguous, Param: root,
 				Message: root + " has not the shape that Stripe gives it",
 			}
 		}
-		if root == "final_capture" && p.Value != "true" {
-			// After a lost answer nothing would show whether this capture was made:
-			// the payment stays requires_capture either way.
-			return &vendors.Refusal{
-				Code: vendors.Unmetered, Param: root,
-				Message: "a capture that leaves the rest open for further captures is not metered; capture once",
-			}
+		if only, ok := op.only[root]; ok && p.Value != only.value {
+			return &vendors.Refusal{Code: vendors.Unmetered, Param: root, Message: root + " must be " + only.value + ": " + only.reason}
 		}
 		if root == "metadata" && strings.HasPrefix(strings.ToLower(p.Name), "metadata[tollgate") {
 			return &vendors.Refusal{
@@ -157,6 +170,30 @@ func (op operation) checkParams(params vendors.Params) error {
 				Message: "metadata names that start with tollgate are Tollgate's own; choose another",
 			}
 		}
+		if err := checkValue(p); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// pin sets what has to be said and was left out.
+func (op operation) pin(params vendors.Params) vendors.Params {
+	for name, only := range op.only {
+		if only.pinned {
+			params = params.With(name, only.value)
+		}
+	}
+	return params
+}
+
+// movesMoney reports whether a call with these parameters does.
+func (op operation) movesMoney(params vendors.Params) bool {
+	if len(op.moneyParams) == 0 {
+		return op.effect != records
+	}
+	return slices.ContainsFunc(op.moneyParams, func(name string) bool {
+		_, sent := params.Get(name)
+		return sent
+	})
 }

@@ -20,10 +20,10 @@ func (*Profile) Parse(raw vendors.Raw) (vendors.Request, error) {
 	if !strings.HasPrefix(raw.Path, "/v1/") {
 		return r, refuse(vendors.Unmetered, "only Stripe's v1 API is metered; the path must start with /v1/")
 	}
-	if err := checkHeaders(raw.Header); err != nil {
+	var err error
+	if r.Header, err = readHeaders(raw.Header); err != nil {
 		return r, err
 	}
-	var err error
 	if r.Query, err = vendors.ParseForm(raw.Query); err != nil {
 		return r, err
 	}
@@ -67,18 +67,29 @@ func parseBody(raw vendors.Raw) (vendors.Params, error) {
 	}
 }
 
-// checkHeaders refuses what would give the same body another meaning.
-func checkHeaders(header func(string) string) error {
+// readHeaders takes the one header that gives the same body another meaning and
+// that a key's scope may allow, and refuses the others.
+func readHeaders(header func(string) string) (map[string]string, error) {
 	if v := header("Stripe-Version"); v != "" && v != APIVersion {
-		return refuse(vendors.Invalid, fmt.Sprintf("Stripe-Version must be %s or absent: Tollgate meters that version", APIVersion))
+		return nil, refuse(vendors.Invalid, fmt.Sprintf(
+			"Stripe-Version must be %s or absent: amounts and states are read as that version has them, so requests are sent with no other", APIVersion))
 	}
-	for _, name := range []string{"Stripe-Account", "Stripe-Context"} {
-		if header(name) != "" {
-			return refuse(vendors.ScopeDenied, name+" would act on another account, which this vault key's scope does not allow")
-		}
+	if header("Stripe-Context") != "" {
+		return nil, refuse(vendors.ScopeDenied, "Stripe-Context would act on another account in a way that no scope covers; name the account by Stripe-Account")
 	}
-	return nil
+	account := header(accountHeader)
+	switch {
+	case account == "":
+		return nil, nil
+	case !isID(account, "acct_"):
+		return nil, refuse(vendors.Ambiguous, "Stripe-Account is not the ID of an account, acct_…")
+	}
+	return map[string]string{accountHeader: account}, nil
 }
+
+// accountHeader names the connected account that a request acts on.
+// https://docs.stripe.com/connect/authentication
+const accountHeader = "Stripe-Account"
 
 func refuse(code, message string) *vendors.Refusal {
 	return &vendors.Refusal{Code: code, Message: message}

@@ -49,6 +49,7 @@ func TestStripeMock_TakesALifeOfAPaymentAsStripeGoSendsIt(t *testing.T) {
 	require.Equal(t, 10*money.Dollar, b.budget(t).CommittedUSD)
 
 	path := "/v1/payment_intents/" + created.ID
+	b.show("GET "+path, map[string]any{"status": "requires_payment_method", "amount": 1000})
 	b.show("POST "+path+"/confirm", map[string]any{"status": "requires_capture", "amount": 1000, "amount_capturable": 1000, "last_payment_error": nil})
 	confirmed, err := b.sdk.PaymentIntents.Confirm(created.ID, &stripego.PaymentIntentConfirmParams{
 		Params: params(t, "item-1-confirm"), PaymentMethod: stripego.String("pm_card_visa"), OffSession: stripego.Bool(true),
@@ -213,7 +214,7 @@ func TestStripeMock_RefusalsReachStripeGoAsItsOwnErrors(t *testing.T) {
 	require.EqualValues(t, "currency_unsupported", e.Code)
 	require.Equal(t, "currency", e.Param)
 
-	_, err = b.sdk.Customers.New(&stripego.CustomerParams{Params: params(t, "customer")})
+	_, err = b.sdk.Subscriptions.New(&stripego.SubscriptionParams{Params: params(t, "subscription"), Customer: stripego.String("cus_1")})
 	require.EqualValues(t, "unmetered_operation", refusal(err).Code)
 	require.Empty(t, b.seen, "nothing of it left")
 

@@ -18,6 +18,10 @@ func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 		Method: q.Request.Method,
 		Target: q.Request.Path,
 		Header: map[string]string{"Stripe-Version": APIVersion},
+		Rate:   q.Rate,
+	}
+	if account := q.Request.Header[accountHeader]; account != "" {
+		w.Header[accountHeader] = account
 	}
 	if len(q.Request.Query) > 0 {
 		w.Target += "?" + q.Request.Query.Encode()
@@ -26,7 +30,7 @@ func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 		return w
 	}
 	body := q.Request.Body
-	if creates(q.Operation) {
+	if op, _ := named(q.Operation); op.creates() {
 		body = body.With(stampCall, stamp.CallID).With(stampRun, stamp.Run)
 		if stamp.Item != "" {
 			body = body.With(stampItem, stamp.Item)

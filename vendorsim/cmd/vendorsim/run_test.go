@@ -45,23 +45,25 @@ func TestRun_RefusesToStartInOneLine(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
-	live := "sk_" + "live_51Abc"
+	live, twilio := "sk_"+"live_51Abc", "AC"+"0123456789abcdef0123456789abcdef"
 	for name, tc := range map[string]struct {
 		args, environ []string
 		says          string
 	}{
-		"port taken":                {[]string{"--addr", taken.Addr().String()}, nil, "--addr"},
-		"address that is none":      {[]string{"--addr", "nowhere"}, nil, "--addr"},
-		"unknown flag":              {[]string{"--fault", "none"}, nil, "--help"},
-		"unexpected argument":       {[]string{"now"}, nil, "now"},
-		"bad seed":                  {[]string{"--seed", "-1"}, nil, "seed"},
-		"unknown fault":             {[]string{"--faults", "gremlin=0.1"}, nil, "gremlin"},
-		"no slowness":               {[]string{"--slow", "0"}, nil, "--slow"},
-		"negative latency":          {[]string{"--latency", "-1s"}, nil, "--latency"},
-		"unknown log level":         {[]string{"--log-level", "loud"}, nil, "--log-level"},
-		"live key in a flag":        {[]string{"--addr", live}, nil, "live Stripe key"},
-		"live key in a variable":    {nil, []string{"STRIPE_API_KEY=" + live}, "STRIPE_API_KEY"},
-		"live key names a variable": {nil, []string{live + "=1"}, "live Stripe key"},
+		"port taken":                   {[]string{"--addr", taken.Addr().String()}, nil, "--addr"},
+		"address that is none":         {[]string{"--addr", "nowhere"}, nil, "--addr"},
+		"unknown flag":                 {[]string{"--fault", "none"}, nil, "--help"},
+		"unexpected argument":          {[]string{"now"}, nil, "now"},
+		"bad seed":                     {[]string{"--seed", "-1"}, nil, "seed"},
+		"unknown fault":                {[]string{"--faults", "gremlin=0.1"}, nil, "gremlin"},
+		"no slowness":                  {[]string{"--slow", "0"}, nil, "--slow"},
+		"negative latency":             {[]string{"--latency", "-1s"}, nil, "--latency"},
+		"unknown log level":            {[]string{"--log-level", "loud"}, nil, "--log-level"},
+		"live key in a flag":           {[]string{"--addr", live}, nil, "live Stripe key"},
+		"live key in a variable":       {nil, []string{"STRIPE_API_KEY=" + live}, "STRIPE_API_KEY"},
+		"live key names a variable":    {nil, []string{live + "=1"}, "live Stripe key"},
+		"Twilio account in a flag":     {[]string{"--addr", twilio}, nil, "Twilio account"},
+		"Twilio account in a variable": {nil, []string{"TWILIO_ACCOUNT_SID=" + twilio}, "TWILIO_ACCOUNT_SID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +72,7 @@ func TestRun_RefusesToStartInOneLine(t *testing.T) {
 			require.ErrorContains(t, err, tc.says)
 			require.NotContains(t, err.Error(), "\n")
 			require.NotContains(t, err.Error(), live)
+			require.NotContains(t, err.Error(), twilio)
 			require.Empty(t, out.String())
 		})
 	}
