@@ -123,8 +123,8 @@ func TestRun_GoesOnWithAnotherKeyWhenItsKeyExpires(t *testing.T) {
 	for sentence, k := range map[string]string{"an activity a charge": "1", "many charges in one activity": "25"} {
 		t.Run(sentence, func(t *testing.T) {
 			cfg := demoConfig(t, 600)
-			cfg.Stack.Latency = 150 * time.Millisecond
-			cfg.RunArgs = []string{"--key-ttl", "1s", "--key-renewals", "500", "--charges-per-activity", k}
+			cfg.Stack.Latency = 300 * time.Millisecond
+			cfg.RunArgs = []string{"--key-ttl", "3s", "--key-renewals", "500", "--window", "32", "--charges-per-activity", k}
 			var keys []client.Key
 			cfg.After = func(ctx context.Context, s *stack.Stack, _ demo.Result) error {
 				control, err := s.Control()

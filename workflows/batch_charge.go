@@ -9,12 +9,11 @@ import (
 	"github.com/tollgate/tollgate/activities/outcome"
 )
 
-// chargeOne charges the next item, in an activity of its own. It reports whether
-// the lane goes on.
-func (b *batch) chargeOne(ctx workflow.Context) bool {
+// chargeOne charges the next item, in an activity of its own.
+func (b *batch) chargeOne(ctx workflow.Context) {
 	customer, ok := b.turnPage(ctx)
 	if !ok || !b.goesOn(ctx) {
-		return true // another lane may have taken what the page was for, or met a reason to stop
+		return // another lane may have taken what the page was for, or met a reason to stop
 	}
 	item := b.rest.Take(1)[0].From
 	b.began = true
@@ -34,13 +33,14 @@ func (b *batch) chargeOne(ctx workflow.Context) bool {
 	b.inFlight--
 
 	found := activities.Judge(err)
-	if found.Again {
-		if b.passes(ctx, found.Stop, outages) {
-			b.rest.Add(item, item+1)
-		} else {
-			b.cut(outcome.Span(item, item+1))
-		}
-		return true
+	if found.Again && !b.passes(ctx, found.Stop, outages) {
+		b.cut(outcome.Span(item, item+1))
+		return
+	}
+	if found.Again || found.Outcome == Unknown && b.stop == activities.TypeKeyExpired {
+		// What is still to be proved is proved sooner with a key that lives.
+		b.rest.Add(item, item+1)
+		return
 	}
 	b.outage.over()
 	b.book(found.Outcome, item, item+1)
@@ -51,11 +51,10 @@ func (b *batch) chargeOne(ctx workflow.Context) bool {
 		b.halt(found.Stop, true)
 	}
 	b.report()
-	return true
 }
 
 // chargeMany charges the next items in one activity.
-func (b *batch) chargeMany(ctx workflow.Context) bool {
+func (b *batch) chargeMany(ctx workflow.Context) {
 	items := b.rest.Take(b.in.Charging.ChargesPerActivity)
 	b.began = true
 	outages := b.outage.seen
@@ -76,21 +75,29 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 	}).Get(ctx, &result)
 	b.inFlight -= items.Len()
 	sound := result.Tally.Total() == result.Done.Len() && len(result.Done.Without(items)) == 0
-	if err != nil || !sound {
+	switch {
+	case (err != nil || !sound) && b.stop == activities.TypeKeyExpired:
+		b.rest.Merge(items)
+		return
+	case err != nil || !sound:
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
-		return true
+		return
 	}
 	b.absorb(ctx, items, result, outages)
 	b.report()
-	return true
 }
 
 func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.RangeResult, outages int) {
-	b.result.Tally.Merge(result.Tally)
 	b.result.Exceptions.Append(result.Exceptions)
-	b.result.Cut.Merge(result.Cut)
 	left := result.Left(items)
+	if b.stop == activities.TypeKeyExpired {
+		result.Tally.Count(Unknown, -result.Cut.Len())
+		left.Merge(result.Cut)
+		result.Cut = nil
+	}
+	b.result.Cut.Merge(result.Cut)
+	b.result.Tally.Merge(result.Tally)
 	passing := result.Stop == activities.TypeKeyExpired || result.Stop == activities.TypeProxyUnreachable
 	switch {
 	case passing && !b.passes(ctx, result.Stop, outages):
@@ -143,11 +150,11 @@ func (b *batch) awaitProxy(ctx workflow.Context, outages int) bool {
 		return false
 	}
 	defer b.outage.probing.Unlock()
-	if b.stop != "" {
-		return false
-	}
-	if b.outage.seen != outages {
+	switch {
+	case b.stop == activities.TypeKeyExpired || b.stop == "" && b.outage.seen != outages:
 		return true
+	case b.stop != "":
+		return false
 	}
 	if b.outage.since.IsZero() {
 		b.outage.since = workflow.Now(ctx)
