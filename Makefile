@@ -4,6 +4,7 @@ N          ?= 3000
 K          ?= 1
 SEED       ?= 1
 BUDGET_USD ?=
+ROUNDS     ?= 20
 
 PKG       ?= ./...
 TESTFLAGS ?=
@@ -44,13 +45,20 @@ test-race: ## the tests under the race detector (needs a C compiler), but for th
 	  CGO_ENABLED=1 scripts/with-peers temporal stripe-mock -- go test -race -timeout 20m $(TESTFLAGS) $$packages
 
 .PHONY: replay
-replay: ## replay the recorded workflow histories against today's code
-	go test ./workflows -run Replay -count=1 -v
+replay: build ## replay recorded histories, and every run of the server at TEMPORAL_ADDRESS, against today's code
+	go test ./workflows -run Replay -count=1
+	@if [ -n "$${TEMPORAL_ADDRESS:-}" ]; then exec bin/worker replay; \
+	  else echo 'set TEMPORAL_ADDRESS to replay every run of a server too'; fi
 
 .PHONY: record
 record: build ## record the workflow histories anew, on a real Temporal server
 	go build -o bin/ ./e2e/cmd/record
 	@exec scripts/with-peers temporal -- bin/record
+
+.PHONY: chaos
+chaos: build ## billing runs while worker, proxy and Temporal are killed again and again: SEED=1 ROUNDS=20
+	go build -o bin/ ./e2e/cmd/chaos
+	@exec scripts/with-peers temporal -- bin/chaos --seed $(SEED) --rounds $(ROUNDS)
 
 .PHONY: bench
 bench: build ## measure against bare baselines, side by side

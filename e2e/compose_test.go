@@ -16,6 +16,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/worker/payloadcodec"
+	"github.com/tollgate/tollgate/workflows"
 )
 
 // The set-up of docker-compose.yml is checked without a Docker engine: what the
@@ -128,12 +131,24 @@ func TestCompose_SecretsAreFilesOfThoseWhoNeedThem(t *testing.T) {
 	require.Equal(t, map[string][]string{
 		"stripe_secret_key":  {"vaultproxy"},
 		"tollgate_admin_key": {"starter", "vaultproxy", "worker"},
+		"tollgate_codec_key": {"starter", "worker"},
 	}, holders)
 
 	for name, secret := range project.Secrets {
 		require.Empty(t, secret.Environment, "%s comes from the environment", name)
 		require.Empty(t, secret.Content, "%s stands in the file", name)
 		require.FileExists(t, secret.File+".example", "%s: make compose-secrets starts from it", name)
+	}
+}
+
+// The worker makes search attributes on its own machine only, and that of the
+// server is another container.
+func TestCompose_ServerKnowsTheSearchAttributesOfRuns(t *testing.T) {
+	t.Parallel()
+
+	command := composeServices(t)["temporal"].Command
+	for name, kind := range workflows.SearchAttributes() {
+		require.Contains(t, command, "--search-attribute="+name+"="+kind.String())
 	}
 }
 
@@ -157,6 +172,13 @@ func TestCompose_SecretScriptMakesWhatIsMissingOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.Regexp(t, `^[0-9a-f]{64}$`, string(made))
 	require.NotContains(t, string(said), string(made), "the key is not shown")
+
+	codec, err := os.ReadFile(filepath.Join(dir, "tollgate_codec_key"))
+	require.NoError(t, err)
+	keys, err := payloadcodec.ParseKeys(string(codec))
+	require.NoError(t, err)
+	require.Equal(t, []string{"compose"}, keys.IDs())
+	require.NotContains(t, string(codec), string(made), "a key of its own")
 
 	info, err := os.Stat(dir)
 	require.NoError(t, err)

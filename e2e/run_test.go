@@ -85,8 +85,10 @@ func TestRun_StopsAtTheCapAndAgreesWithTheVendor(t *testing.T) {
 	require.Zero(t, got.OverspendUSD)
 	require.Zero(t, got.Unknown)
 
-	require.Contains(t, history.String(), "vault_key_", "the history is there and its payloads were read")
-	require.NotContains(t, history.String(), "sk_test_", "the vendor's secret is not in it")
+	require.Contains(t, history.String(), "IssueVaultKey", "the history is there")
+	require.Contains(t, history.String(), "binary/encrypted", "and its payloads were read")
+	require.NotContains(t, history.String(), "vault_key_", "the run's vault key is not in it")
+	require.NotContains(t, history.String(), "sk_test_", "nor is the vendor's secret")
 	require.NotContains(t, history.String(), "admin_", "nor is the admin key")
 }
 
@@ -94,7 +96,7 @@ func TestRun_StopsAtTheCapAndAgreesWithTheVendor(t *testing.T) {
 func readable(history []byte) string {
 	var text strings.Builder
 	text.Write(history)
-	for _, m := range regexp.MustCompile(`"data":\s*"([A-Za-z0-9+/=]+)"`).FindAllSubmatch(history, -1) {
+	for _, m := range regexp.MustCompile(`"(?:data|encoding)":\s*"([A-Za-z0-9+/=]+)"`).FindAllSubmatch(history, -1) {
 		if plain, err := base64.StdEncoding.DecodeString(string(m[1])); err == nil {
 			text.Write(plain)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 // run executes one command line and returns the process's exit code.
@@ -21,13 +23,17 @@ func (p *program) run(ctx context.Context, args []string) int {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.PersistentFlags().StringVar(&p.keys.StateDir, "state-dir", ".tollgate", "state folder of the worker, where it keeps the keys that it made")
+	root.PersistentFlags().StringVar(&p.keys.File, "codec-key-file", "", "keys that payloads are encrypted with (default $"+
+		payloadcodec.KeyFileVariable+", else $"+payloadcodec.KeyVariable+", else "+payloadcodec.FileName+" in --state-dir if Temporal is on this machine)")
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand())
+	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand(),
+		p.scheduleCommand(), p.listCommand(), p.codecServerCommand())
 
 	code, line := exitCode(root.ExecuteContext(ctx))
 	if line != "" {

@@ -23,13 +23,11 @@ const (
 type control struct {
 	url          string
 	adminKeyFile string
-	stateDir     string
 }
 
 func (c *control) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.url, "control-url", "", "control plane of the vault proxy (default $"+controlURLEnv+", else "+defaultControlURL+")")
 	fs.StringVar(&c.adminKeyFile, "admin-key-file", "", "file that holds the admin key (default $TOLLGATE_ADMIN_KEY, else admin.key in --state-dir)")
-	fs.StringVar(&c.stateDir, "state-dir", ".tollgate", "state directory of the worker's own vault proxy")
 }
 
 // vault returns a client of the control plane; it does not call it yet.
@@ -41,7 +39,7 @@ func (p *program) vault(c control) (*client.Client, string, error) {
 	if address == "" {
 		address = defaultControlURL
 	}
-	key, err := serve.AdminKey(c.adminKeyFile, c.stateDir)
+	key, err := serve.AdminKey(c.adminKeyFile, p.keys.StateDir)
 	if err != nil {
 		return nil, "", err
 	}

@@ -4,9 +4,11 @@
 //	starter status billing-pro-2026-11
 //	starter report billing-pro-2026-11
 //	starter revoke billing-pro-2026-11
+//	starter list --open
+//	starter codec-server
 //
-// run, status talk to Temporal, found by Temporal's standard environment
-// variables. revoke, report, keys and audit talk to the control plane of the
+// run, status and list talk to Temporal, found by Temporal's standard environment
+// variables; what it stores is encrypted, and codec-server lets its UI read it. revoke, report, keys and audit talk to the control plane of the
 // vault proxy, by default the one inside a worker on this machine.
 //
 // Results go to standard output, as tables or with --json; progress and errors
@@ -33,6 +35,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"golang.org/x/term"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 )
 
@@ -56,6 +59,7 @@ func main() {
 type program struct {
 	stdout, stderr io.Writer
 	env            envconfig.EnvLookup
+	keys           payloadcodec.Source // of what is stored in Temporal; its folder is the state folder of all commands
 	dial           func(context.Context, client.Options) (client.Client, error)
 	now            func() time.Time
 	poll           time.Duration // between two looks at a run that is being watched

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 // mapEnv is an environment of its own for each test.
@@ -29,6 +31,9 @@ func (e mapEnv) LookupEnv(name string) (string, bool) {
 	return value, ok
 }
 
+// codecKey is what starter and scripted worker encrypt with.
+var codecKey = "test: " + strings.Repeat("7a", payloadcodec.KeySize)
+
 // testBundle is a starter that runs inside the test. Unless a test gives it a
 // dial function, reaching for Temporal fails the test.
 type testBundle struct {
@@ -44,7 +49,7 @@ func setup(t *testing.T) *testBundle {
 	// Without it the SDK reads the configuration file of whoever runs the test.
 	noConfig := filepath.Join(dir, "temporal.toml")
 	require.NoError(t, os.WriteFile(noConfig, nil, 0o600))
-	b := &testBundle{dir: dir, env: mapEnv{"TEMPORAL_CONFIG_FILE": noConfig}}
+	b := &testBundle{dir: dir, env: mapEnv{"TEMPORAL_CONFIG_FILE": noConfig, payloadcodec.KeyVariable: codecKey}}
 	b.program = &program{
 		stdout: &b.stdout,
 		stderr: &b.stderr,

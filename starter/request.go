@@ -41,8 +41,15 @@ type request struct {
 }
 
 func (r *request) bind(set *pflag.FlagSet) {
-	r.flags = set
 	r.target.bind(set)
+	r.bindTerms(set)
+	set.BoolVar(&r.retryDeclined, "retry-declined", false, "with --continue: ask once more for what the vendor had declined")
+	set.BoolVar(&r.again, "continue", false, "finish a run that ended: same list, same budget; who was charged is not charged again")
+}
+
+// bindTerms binds everything but what is billed.
+func (r *request) bindTerms(set *pflag.FlagSet) {
+	r.flags = set
 	set.StringVar(&r.customers, "customers", "", "file of customers, CSV or JSON lines; the worker must be able to read it too")
 	set.IntVar(&r.generate, "generate", 0, "make up this many customers instead, for demonstrations")
 	set.Int64Var(&r.seed, "seed", 1, "seed of the made-up customers; the same seed makes the same list")
@@ -59,17 +66,29 @@ func (r *request) bind(set *pflag.FlagSet) {
 	set.DurationVar(&r.outageLimit, "outage-limit", 4*time.Hour, "wait for a vault proxy that does not answer, before the run stops")
 	set.DurationVar(&r.batchTimeout, "batch-timeout", 24*time.Hour, "wait for one batch to return, before the run stops without it")
 	set.IntVar(&r.keyRenewals, "key-renewals", 12, "how often a vault key that expired is issued anew")
-	set.BoolVar(&r.again, "continue", false, "finish a run that ended: same list, same budget; who was charged is not charged again")
-	set.BoolVar(&r.retryDeclined, "retry-declined", false, "with --continue: ask once more for what the vendor had declined")
 	set.BoolVar(&r.duplicates, "allow-duplicates", false, "accept a customer on more than one line; each line is charged")
 }
 
 // input checks everything that can be checked without a server, the whole
 // customer list included: a wrong line is told before anything is started.
 func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
+	if _, err := workflowID(r.target.plan, r.target.period); err != nil {
+		return workflows.BillingInput{}, err
+	}
+	in, err := r.terms(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Plan, in.Period = r.target.plan, r.target.period
+	if err := in.Validate(); err != nil {
+		return in, usage(err.Error())
+	}
+	return in, nil
+}
+
+// terms is everything but what is billed.
+func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 	in := workflows.BillingInput{
-		Plan:          r.target.plan,
-		Period:        r.target.period,
 		KeyTTL:        r.keyTTL,
 		ChargeTimeout: r.chargeTimeout,
 		SettleTimeout: r.settleTimeout,
@@ -91,9 +110,6 @@ func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
 	if r.retryDeclined && !r.again {
 		return in, usage("--retry-declined goes with --continue: a run tries again what an earlier one had declined")
 	}
-	if _, err := workflowID(r.target.plan, r.target.period); err != nil {
-		return in, err
-	}
 	var err error
 	if in.BudgetUSD, err = amount("--budget-usd", r.budget); err != nil {
 		return in, err
@@ -112,9 +128,6 @@ func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
 	in.Pinned, err = customerlist.Pin(ctx, in.Customers)
 	if err != nil {
 		return in, listFailure(r.customers, err)
-	}
-	if err := in.Validate(); err != nil {
-		return in, usage(err.Error())
 	}
 	return in, nil
 }

@@ -138,7 +138,17 @@ func (p *program) duplicate(ctx context.Context, connected client.Client, id str
 
 // connect returns the client and what it was made of.
 func (p *program) connect(ctx context.Context) (client.Client, client.Options, error) {
-	opts, err := temporaldial.Options(temporaldial.Config{Env: p.env})
+	opts, err := temporaldial.Options(temporaldial.Config{Env: p.env, Keys: p.keys})
+	if err != nil {
+		return nil, opts, err
+	}
+	connected, err := p.dial(ctx, opts)
+	return connected, opts, err
+}
+
+// connectPlain is connect for what reads no payload, and needs no key for it.
+func (p *program) connectPlain(ctx context.Context) (client.Client, client.Options, error) {
+	opts, err := temporaldial.Plain(temporaldial.Config{Env: p.env})
 	if err != nil {
 		return nil, opts, err
 	}

@@ -58,7 +58,7 @@ func (p *program) runLabel(t *target, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	opts, err := temporaldial.Options(temporaldial.Config{Env: p.env})
+	opts, err := temporaldial.Plain(temporaldial.Config{Env: p.env})
 	if err != nil {
 		return "", err
 	}

@@ -101,7 +101,15 @@ func (w *lineWriter) await(t *testing.T, text string) {
 // returns a client of it and its address.
 func devServer(t *testing.T) (client.Client, string) {
 	t.Helper()
-	connected, address := peer.DevServer(t)
+	_, address := peer.DevServer(t)
+	env := setup(t).env
+	env["TEMPORAL_ADDRESS"] = address
+	opts, err := temporaldial.Options(temporaldial.Config{Env: env})
+	require.NoError(t, err)
+	connected, err := temporaldial.Dial(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(connected.Close)
+	require.NoError(t, temporaldial.EnsureSearchAttributes(t.Context(), connected, opts, workflows.SearchAttributes()))
 	w := worker.New(connected, workflows.TaskQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(scripted, workflow.RegisterOptions{Name: "Billing"})
 	require.NoError(t, w.Start())

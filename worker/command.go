@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/tollgate/tollgate/vaultproxy/serve"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 // Exit codes; the package comment explains them.
@@ -62,7 +64,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v; see '%s --help'", err, cmd.CommandPath())
 	})
-	root.AddCommand(p.healthCommand())
+	root.AddCommand(p.healthCommand(), p.replayCommand())
 
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -96,6 +98,9 @@ func serveUntilDone(ctx context.Context, cfg Config) error {
 // flags are the command line as it was typed.
 type flags struct {
 	embedded    serve.Config
+	codecKeys   string
+	deployment  string
+	buildID     string
 	proxyURL    string
 	controlURL  string
 	concurrency int
@@ -112,6 +117,10 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 	fs.IntVar(&f.concurrency, "max-concurrent-activities", 256, "charges and other activities at once in this process")
 	fs.DurationVar(&f.stopTimeout, "stop-timeout", 40*time.Second, "wait for activities under way when stopping; longer than one charge takes")
 	fs.Float64Var(&f.perSecond, "activities-per-second", 0, "at most so many activities a second for all workers of the task queue together; give each of them the same (default no limit)")
+	fs.StringVar(&f.codecKeys, "codec-key-file", "", "keys that payloads are encrypted with (default $"+
+		payloadcodec.KeyFileVariable+", else $"+payloadcodec.KeyVariable+", else "+payloadcodec.FileName+" in --state-dir, made if need be, if Temporal is on this machine)")
+	fs.StringVar(&f.deployment, "deployment-name", "", "worker deployment that this process is a version of, with --build-id; runs stay on the version that they began on")
+	fs.StringVar(&f.buildID, "build-id", "", "version of that deployment, such as a commit")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -131,6 +140,8 @@ func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 		ControlURL:  f.controlURL,
 
 		ActivitiesPerSecond: f.perSecond,
+		Keys:                payloadcodec.Source{File: f.codecKeys, StateDir: f.embedded.StateDir, Make: true},
+		Deployment:          worker.WorkerDeploymentVersion{DeploymentName: f.deployment, BuildID: f.buildID},
 	}
 	if f.concurrency < 1 || f.concurrency > maxConcurrency {
 		return cfg, usage("--max-concurrent-activities is %d: it must be from 1 to %d", f.concurrency, maxConcurrency)
@@ -140,6 +151,12 @@ func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 	}
 	if f.perSecond < 0 {
 		return cfg, usage("--activities-per-second is %g: it must be above zero, or zero for no limit", f.perSecond)
+	}
+	if (f.deployment == "") != (f.buildID == "") {
+		return cfg, usage("--deployment-name and --build-id go together: give both, or neither")
+	}
+	if strings.Contains(f.deployment, ".") {
+		return cfg, usage("--deployment-name is %q: Temporal takes no '.' in it", f.deployment)
 	}
 	if f.proxyURL == "" && f.controlURL != "" {
 		return cfg, usage("--control-url names another proxy's control plane: give its data plane too, with --proxy-url")

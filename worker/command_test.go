@@ -25,6 +25,9 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 		"an unknown log level":             {"--log-level loud", `--log-level is "loud": it must be debug, info, warn or error`},
 		"half of another proxy":            {"--control-url http://proxy:8788", "--control-url names another proxy's control plane: give its data plane too, with --proxy-url"},
 		"two proxies":                      {"--proxy-url http://proxy:8787 --stripe-secret-file stripe.key", "--stripe-secret-file is for the proxy inside the worker, and --proxy-url names another: give one of them"},
+		"half of a deployment":             {"--deployment-name tollgate", "--deployment-name and --build-id go together: give both, or neither"},
+		"a deployment that none can have":  {"--deployment-name a.b --build-id 1", `--deployment-name is "a.b": Temporal takes no '.' in it`},
+		"an argument to replay":            {"replay now", `"now" is not a command or an argument of 'worker replay'; see 'worker replay --help'`},
 		"an argument to health":            {"health now", `"now" is not a command or an argument of 'worker health'; see 'worker health --help'`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +35,7 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 			b := setup(t)
 			state := filepath.Join(b.dir, "state")
 			args := strings.Fields(test.args)
-			if args[0] != "health" {
+			if strings.HasPrefix(args[0], "--") || args[0] == "now" {
 				args = append([]string{"--state-dir", state}, args...)
 			}
 			require.Equal(t, exitUsage, b.run(t.Context(), args))
@@ -50,7 +53,7 @@ func TestWorker_TakesDownWhatItStartedWhenTemporalIsNotThere(t *testing.T) {
 
 	require.Equal(t, "worker: no Temporal server answers at "+nobody+" (dial tcp "+nobody+": connect: connection refused): start one with 'temporal server start-dev', or set TEMPORAL_ADDRESS", b.errorLine(t))
 	require.Empty(t, b.stdout.String(), "it was never ready")
-	require.NoDirExists(t, filepath.Join(b.dir, "state"), "no ledger was opened, and nothing was looked up or sent for it")
+	require.NoFileExists(t, filepath.Join(b.dir, "state", "ledger.db"), "no ledger was opened, and nothing was looked up or sent for it")
 }
 
 func TestWorker_RefusesTemporalSettingsThatCannotBeRead(t *testing.T) {
@@ -121,4 +124,13 @@ func TestNewLogger_WritesWhatTheFlagsAsk(t *testing.T) {
 		require.Regexp(t, want, out.String())
 		require.NotContains(t, out.String(), "starting")
 	}
+}
+
+func TestWorker_NeedsAKeyOfYourOwnForATemporalElsewhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.env["TEMPORAL_ADDRESS"] = "temporal.internal:7233"
+	require.Equal(t, exitError, b.run(t.Context(), b.embedded(t)))
+	require.Contains(t, b.errorLine(t), "worker: the Temporal server at temporal.internal:7233 is not on this machine, so payloads must be encrypted with a key of your own: ")
+	require.NoDirExists(t, filepath.Join(b.dir, "state"))
 }

@@ -30,7 +30,7 @@ func (p *program) healthCommand() *cobra.Command {
 }
 
 func (p *program) health(ctx context.Context) error {
-	opts, err := temporaldial.Options(temporaldial.Config{Env: p.env})
+	opts, err := temporaldial.Plain(temporaldial.Config{Env: p.env})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -176,3 +177,5 @@ func (s *started) ended(t *testing.T) int {
 		return -1
 	}
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

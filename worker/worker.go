@@ -11,9 +11,11 @@ import (
 	temporal "go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/vaultproxy/serve"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -48,6 +50,11 @@ type Config struct {
 	Embedded   serve.Config // the proxy in this process, unless:
 	ProxyURL   string       // data plane of another proxy; empty: embed one
 	ControlURL string       // its control plane
+
+	Keys payloadcodec.Source // where the keys are that payloads are encrypted with
+	// Deployment that this worker is a version of; empty: none, the worker takes
+	// any task of its queue.
+	Deployment worker.WorkerDeploymentVersion
 }
 
 // Main is the worker process: a connection to Temporal, a vault proxy, and the
@@ -80,11 +87,14 @@ func (m *Main) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opts, err := temporaldial.Options(temporaldial.Config{Env: m.cfg.Env, Logger: m.cfg.Logger})
+	opts, err := temporaldial.Options(temporaldial.Config{Env: m.cfg.Env, Logger: m.cfg.Logger, Keys: m.cfg.Keys})
 	if err != nil {
 		return err
 	}
 	if m.client, err = temporaldial.Dial(ctx, opts); err != nil {
+		return err
+	}
+	if err := temporaldial.EnsureSearchAttributes(ctx, m.client, opts, workflows.SearchAttributes()); err != nil {
 		return err
 	}
 	// Only now: a proxy that runs proves what its ledger has in doubt, and may be
@@ -117,10 +127,10 @@ func (m *Main) Run(ctx context.Context) error {
 		// Activities that are started with the workflow task do not pass the queue, and
 		// so not its limit either.
 		DisableEagerActivities: m.cfg.ActivitiesPerSecond > 0,
+		DeploymentOptions:      deploymentOptions(m.cfg.Deployment),
 		OnFatalError:           func(err error) { m.report(fmt.Errorf("the Temporal worker died: %w", err)) },
 	})
-	w.RegisterWorkflow(workflows.Billing)
-	w.RegisterWorkflow(workflows.ChargeBatch)
+	workflows.Register(w)
 	w.RegisterActivity(acts)
 	if err := w.Start(); err != nil {
 		return temporaldial.Refusal(opts, "start polling", err)
@@ -130,6 +140,19 @@ func (m *Main) Run(ctx context.Context) error {
 	_, err = fmt.Fprintf(m.cfg.Ready, "worker ready task_queue=%s temporal=%s namespace=%s proxy=%s control=%s embedded=%t\n",
 		workflows.TaskQueue, opts.HostPort, opts.Namespace, proxy.dataURL, proxy.controlURL, m.proxy != nil)
 	return err
+}
+
+// deploymentOptions have a run end on the version that it began on: it is over in
+// hours, and new code then never meets an old history.
+func deploymentOptions(version worker.WorkerDeploymentVersion) worker.DeploymentOptions {
+	if version == (worker.WorkerDeploymentVersion{}) {
+		return worker.DeploymentOptions{}
+	}
+	return worker.DeploymentOptions{
+		UseVersioning:             true,
+		Version:                   version,
+		DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
+	}
 }
 
 // Died receives an error when a part of the worker stopped by itself.

@@ -22,7 +22,7 @@ func (b *batch) chargeOne(ctx workflow.Context) {
 	var a *activities.Activities
 	var charged activities.ChargeResult
 	b.inFlight++
-	err := workflow.ExecuteActivity(chargeOptions(ctx, b.in.Charging.ChargeTimeout), a.ChargeCustomer, activities.ChargeInput{
+	err := workflow.ExecuteActivity(summarised(chargeOptions(ctx, b.in.Charging.ChargeTimeout), "item %d", item), a.ChargeCustomer, activities.ChargeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Item:           item,
@@ -62,7 +62,7 @@ func (b *batch) chargeMany(ctx workflow.Context) {
 	var a *activities.Activities
 	var result activities.RangeResult
 	b.inFlight += items.Len()
-	err := workflow.ExecuteActivity(rangeOptions(b.going, b.in.Charging), a.ChargeRange, activities.RangeInput{
+	err := workflow.ExecuteActivity(summarised(rangeOptions(b.going, b.in.Charging), "%s", span(items)), a.ChargeRange, activities.RangeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Customers:      b.in.Customers,

@@ -29,7 +29,9 @@ func Billing(ctx workflow.Context, in BillingInput) (Summary, error) {
 	if err := b.setup(ctx); err != nil {
 		return Summary{}, err
 	}
-	return b.run(ctx)
+	summary, err := b.run(ctx)
+	b.show(ctx)
+	return summary, err
 }
 
 type billing struct {
@@ -43,6 +45,7 @@ type billing struct {
 	began    int // batches started in this run of the chain
 	handOver bool
 	stop     string
+	shown    shown
 	detached workflow.Context // is not cancelled with the run
 
 	replacing workflow.Mutex   // of the key
@@ -68,6 +71,7 @@ func (b *billing) setup(ctx workflow.Context) error {
 		return err
 	}
 	b.listen(ctx)
+	b.beSeen()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
@@ -97,9 +98,11 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 	// The ID may be used again: a reset of the run starts its batches anew, and
 	// what they charged before is replayed to them.
 	child := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          BatchWorkflowID(b.workflowID, batch.number),
-		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_TERMINATE,
-		WaitForCancellation: true,
+		WorkflowID:            BatchWorkflowID(b.workflowID, batch.number),
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_TERMINATE,
+		WaitForCancellation:   true,
+		StaticSummary:         span(batch.items),
+		TypedSearchAttributes: temporal.NewSearchAttributes(keyword(AttributeRunLabel).ValueSet(b.runLabel)),
 	}), ChargeBatch, BatchInput{
 		Number:         batch.number,
 		Items:          batch.items,

@@ -63,8 +63,7 @@ func replay(t *testing.T, path string) error {
 	require.NotNil(t, started, "the history is cut off at its start")
 
 	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflow(workflows.Billing)
-	replayer.RegisterWorkflow(workflows.ChargeBatch)
+	workflows.Register(replayer)
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	return replayer.ReplayWorkflowHistoryWithOptions(quiet, history, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: started.GetWorkflowId(), RunID: started.GetOriginalExecutionRunId()},

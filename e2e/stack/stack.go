@@ -25,6 +25,7 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vendorsim"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 // Namespace is the one that the dev server comes with.
@@ -60,18 +61,19 @@ type Config struct {
 type Stack struct {
 	cfg          Config
 	TemporalAddr string // host:port of the Temporal frontend
+	temporalPort string
 	VendorURL    string
 	proxyURL     string // of both planes; empty until there is a proxy
+	proxyAddr    string // of a proxy on its own, which comes back at the same one
 	adminKey     string
+	codecKey     string // what payloads are encrypted with
 
 	temporal, vendor, proxy, worker *Process
 }
 
 // Start starts everything but the worker. After an error nothing is left running.
 func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
-	key := make([]byte, 16)
-	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
-	s := &Stack{cfg: cfg, adminKey: "admin_" + hex.EncodeToString(key)}
+	s := &Stack{cfg: cfg, adminKey: "admin_" + randomHex(16), codecKey: "stack: " + randomHex(payloadcodec.KeySize)}
 	// Without it Temporal's programs read the profiles of whoever runs this.
 	if err := os.WriteFile(s.temporalConfig(), nil, 0o600); err != nil {
 		return nil, err
@@ -93,6 +95,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		}
 	}
 	return s, nil
+}
+
+func randomHex(n int) string {
+	key := make([]byte, n)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(key)
 }
 
 func (s *Stack) startVendor(ctx context.Context) error {
@@ -135,16 +143,20 @@ func (s *Stack) tryTemporal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.TemporalAddr, s.temporalPort = addr, port
+	return s.runTemporal(ctx)
+}
+
+func (s *Stack) runTemporal(ctx context.Context) (err error) {
 	args := append([]string{
-		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", port, "--http-port", "0", "--metrics-port", "0",
+		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", s.temporalPort, "--http-port", "0", "--metrics-port", "0",
 		"--log-level", "error",
 	}, s.cfg.TemporalArgs...)
 	if s.temporal, err = s.spawn("temporal", s.cfg.Temporal, args...); err != nil {
 		return err
 	}
-	s.TemporalAddr = addr
 	err = s.temporal.until(ctx, "its frontend answers", func(ctx context.Context) error {
-		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", addr).Run()
+		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", s.TemporalAddr).Run()
 	})
 	if err == nil && s.temporal.ended() {
 		return s.temporal.failed("ended, and another server answers at its address")
@@ -152,8 +164,25 @@ func (s *Stack) tryTemporal(ctx context.Context) error {
 	return err
 }
 
+// KillTemporal ends the Temporal server as a power cut would.
+func (s *Stack) KillTemporal() error { return kill(&s.temporal, "Temporal server") }
+
+// RestartTemporal starts it again at the same address. Its workflows are still
+// there if Config.TemporalArgs keep them in a file (--db-filename).
+func (s *Stack) RestartTemporal(ctx context.Context) error { return s.runTemporal(ctx) }
+
+// KillProxy ends the proxy that runs on its own as a power cut would.
+func (s *Stack) KillProxy() error { return kill(&s.proxy, "proxy on its own") }
+
+// RestartProxy starts it again at the same address, on the same ledger.
+func (s *Stack) RestartProxy(ctx context.Context) error { return s.startProxy(ctx) }
+
 func (s *Stack) startProxy(ctx context.Context) (err error) {
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", anyPort,
+	addr := s.proxyAddr
+	if addr == "" {
+		addr = anyPort
+	}
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", addr,
 		"--stripe-url", s.VendorURL)
 	if err != nil {
 		return err
@@ -163,6 +192,7 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 		return err
 	}
 	_, s.proxyURL, _ = strings.Cut(line, "control plane ")
+	s.proxyAddr = strings.TrimPrefix(s.proxyURL, "http://")
 	return nil
 }
 
@@ -195,12 +225,14 @@ func (s *Stack) StartWorkerOn(ctx context.Context, stateDir string) (err error) 
 }
 
 // KillWorker ends the worker as a power cut would.
-func (s *Stack) KillWorker() error {
-	if s.worker == nil {
-		return errors.New("no worker runs")
+func (s *Stack) KillWorker() error { return kill(&s.worker, "worker") }
+
+func kill(p **Process, what string) error {
+	if *p == nil {
+		return errors.New("no " + what + " runs")
 	}
-	err := s.worker.kill()
-	s.worker = nil
+	err := (*p).kill()
+	*p = nil
 	return err
 }
 
@@ -273,7 +305,8 @@ func (s *Stack) environ() []string {
 	env := []string{
 		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
 		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
-		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey,
+		payloadcodec.KeyVariable + "=" + s.codecKey, "STRIPE_SECRET_KEY=" + vendorSecret,
 	}
 	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {

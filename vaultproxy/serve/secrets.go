@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tollgate/tollgate/vaultproxy"
+	"github.com/tollgate/tollgate/vaultproxy/secretfile"
 )
 
 // AdminKey finds the control plane's admin key: in the file, else in
@@ -109,36 +110,12 @@ func oneLine(what, where, text string) error {
 	return nil
 }
 
-// makeSecret writes a new secret for its owner alone, whole and on disk before
-// it is used, and never over another: the name is linked to a finished file, so
-// that a crash half way leaves no empty key that the next start trips over.
-func makeSecret(path, text string) (_ string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
-	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
+// makeSecret writes a new secret, and returns the one that is there if another
+// proxy was first; only one of them will get the ledger.
+func makeSecret(path, text string) (string, error) {
+	made, err := secretfile.Make(path, text)
+	if err == nil && !made {
+		return readSecret("key", path)
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(text + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
-	}
-	switch err := os.Link(f.Name(), path); {
-	case errors.Is(err, fs.ErrExist):
-		return readSecret("key", path) // another proxy was first; only one of them will get the ledger
-	case err != nil:
-		return "", fmt.Errorf("make a key: %w", err)
-	}
-	return text, syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a new name in a folder survive a power failure.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("make a key: %w", err)
-	}
-	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return fmt.Errorf("make a key: %w", err)
-	}
-	return nil
+	return text, err
 }

@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 )
 
 const (
@@ -25,11 +27,28 @@ const (
 type Config struct {
 	Env    envconfig.EnvLookup // nil: the process's environment
 	Logger *slog.Logger        // what the SDK logs goes here; nil: nowhere
+	Keys   payloadcodec.Source // where the keys are that payloads are encrypted with
 }
 
-// Options reads the address, namespace, credentials and TLS settings. It does
-// not connect; its errors name the setting that cannot be used.
+// Options reads the address, namespace, credentials, TLS settings, and the keys of
+// the payload codec. It does not connect; its errors name the setting that cannot
+// be used.
 func Options(cfg Config) (client.Options, error) {
+	opts, err := Plain(cfg)
+	if err != nil {
+		return opts, err
+	}
+	keys, err := cfg.Keys.Keys(cfg.Env, opts.HostPort)
+	if err != nil {
+		return client.Options{}, err
+	}
+	keys.Apply(&opts)
+	return opts, nil
+}
+
+// Plain is Options without the codec: for what reads and writes no payload, such
+// as a health check, and must not fail for want of a key.
+func Plain(cfg Config) (client.Options, error) {
 	opts, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: cfg.Env})
 	if err != nil {
 		return client.Options{}, fmt.Errorf("cannot use the Temporal connection settings: %w; check the TEMPORAL_ environment variables and Temporal's configuration file", err)

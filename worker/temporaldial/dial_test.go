@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ func withConfig(t *testing.T, content string) mapEnv {
 
 func TestOptions_AreTheDevServersUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
-	opts, err := Options(Config{Env: withConfig(t, "")})
+	opts, err := Plain(Config{Env: withConfig(t, "")})
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:7233", opts.HostPort)
 	require.Equal(t, "default", opts.Namespace)
@@ -43,7 +44,7 @@ func TestOptions_TakeTheEnvironmentOverTheFile(t *testing.T) {
 	t.Parallel()
 	env := withConfig(t, "[profile.default]\naddress = \"file:7233\"\nnamespace = \"file\"\n")
 	env["TEMPORAL_ADDRESS"] = "env:7233"
-	opts, err := Options(Config{Env: env})
+	opts, err := Plain(Config{Env: env})
 	require.NoError(t, err)
 	require.Equal(t, "env:7233", opts.HostPort)
 	require.Equal(t, "file", opts.Namespace)
@@ -54,14 +55,14 @@ func TestOptions_NameTheSettingThatCannotBeUsed(t *testing.T) {
 	env := withConfig(t, "")
 	env["TEMPORAL_TLS_CLIENT_CERT_PATH"] = "/absent.pem"
 	env["TEMPORAL_TLS_CLIENT_KEY_PATH"] = "/absent.key"
-	_, err := Options(Config{Env: env})
+	_, err := Plain(Config{Env: env})
 	require.ErrorContains(t, err, "/absent.pem")
 	require.ErrorContains(t, err, "TEMPORAL_ environment variables")
 }
 
 func TestDial_SaysWhereNobodyAnswers(t *testing.T) {
 	t.Parallel()
-	opts, err := Options(Config{Env: withConfig(t, "")})
+	opts, err := Plain(Config{Env: withConfig(t, "")})
 	require.NoError(t, err)
 	opts.HostPort = "127.0.0.1:1" // a port that no machine uses
 
@@ -75,7 +76,7 @@ func TestDial_EndsWithItsContext(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = silent.Close() })
-	opts, err := Options(Config{Env: withConfig(t, "")})
+	opts, err := Plain(Config{Env: withConfig(t, "")})
 	require.NoError(t, err)
 	opts.HostPort = silent.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,4 +113,23 @@ func TestRefusal_SaysWhatToDo(t *testing.T) {
 			require.EqualError(t, Refusal(opts, "start billing-pro-2026-11", test.err), test.want)
 		})
 	}
+}
+
+func TestOptions_EncryptWhatIsStoredAndAreNotThereWithoutAKey(t *testing.T) {
+	t.Parallel()
+	env := withConfig(t, "")
+	env["TEMPORAL_ADDRESS"] = "temporal.internal:7233"
+	_, err := Options(Config{Env: env})
+	require.ErrorContains(t, err, "the Temporal server at temporal.internal:7233 is not on this machine")
+	plain, err := Plain(Config{Env: env})
+	require.NoError(t, err, "a health check needs no key")
+	require.Nil(t, plain.DataConverter)
+
+	env["TOLLGATE_CODEC_KEY"] = "test: " + strings.Repeat("7a", 32)
+	opts, err := Options(Config{Env: env})
+	require.NoError(t, err)
+	sealed, err := opts.DataConverter.ToPayload("secret")
+	require.NoError(t, err)
+	require.Equal(t, "binary/encrypted", string(sealed.GetMetadata()["encoding"]))
+	require.Equal(t, "Encoded failure", opts.FailureConverter.ErrorToFailure(errors.New("secret")).GetMessage())
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/tollgate/tollgate/e2e/stack"
 	"github.com/tollgate/tollgate/workflows"
@@ -163,20 +166,16 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 		return err
 	}
 	for suffix, name := range sc.save {
-		args := []string{"workflow", "show", "--workflow-id", id + suffix, "--output", "json"}
+		run := ""
 		if sc.chain {
 			// The first link of the chain is the one that continues as new.
 			first, err := firstRun(ctx, s, id+suffix)
 			if err != nil {
 				return err
 			}
-			args = append(args, "--run-id", first)
+			run = first
 		}
-		history, err := s.TemporalCLI(ctx, args...).Output()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), history, 0o600); err != nil {
+		if err := save(ctx, s, id+suffix, run, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}
@@ -185,21 +184,38 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 
 // firstRun is the run ID of the first link of a chain.
 func firstRun(ctx context.Context, s *stack.Stack, id string) (string, error) {
-	out, err := s.TemporalCLI(ctx, "workflow", "show", "--workflow-id", id, "--output", "json").Output()
+	events, err := s.History(ctx, id, "")
 	if err != nil {
 		return "", err
 	}
-	var history struct {
-		Events []struct {
-			Started struct {
-				First string `json:"firstExecutionRunId"`
-			} `json:"workflowExecutionStartedEventAttributes"`
-		} `json:"events"`
+	return events.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetFirstExecutionRunId(), nil
+}
+
+// save writes a history with its payloads in clear: what it holds can be reviewed,
+// and is replayed without a key.
+func save(ctx context.Context, s *stack.Stack, id, run, path string) error {
+	events, err := s.History(ctx, id, run)
+	if err != nil {
+		return err
 	}
-	if err := json.Unmarshal(out, &history); err != nil || len(history.Events) == 0 {
-		return "", errors.Join(errors.New("the history has no first event"), err)
+	keys, err := s.Keys()
+	if err != nil {
+		return err
 	}
-	return history.Events[0].Started.First, nil
+	if err := keys.Clear(ctx, events); err != nil {
+		return err
+	}
+	raw, err := protojson.Marshal(events)
+	if err != nil {
+		return err
+	}
+	// Again, since protojson varies its spaces on purpose.
+	var text bytes.Buffer
+	if err := json.Indent(&text, raw, "", "  "); err != nil {
+		return err
+	}
+	text.WriteByte('\n')
+	return os.WriteFile(path, text.Bytes(), 0o600)
 }
 
 // revoke closes the run once the vendor has made some of its charges.
