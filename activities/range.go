@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -172,7 +171,7 @@ func (r *rangeRun) item(ctx context.Context, w work) {
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(attemptTimeout, r.in.ChargeTimeout))
 		charged, err := r.charge(call, in)
 		cancel()
-		wait, again := nextAttempt(err, pause)
+		wait, again := nextAttempt(w.item, err, pause)
 		if !again || time.Now().Add(wait).After(deadline) {
 			r.book(w.item, charged, Judge(err))
 			return
@@ -192,8 +191,8 @@ func (r *rangeRun) item(ctx context.Context, w work) {
 }
 
 // nextAttempt says whether an item is tried again, and after what wait. Half of
-// the wait is drawn, so that what failed together does not come back together.
-func nextAttempt(err error, pause time.Duration) (time.Duration, bool) {
+// the wait hangs on the item, so that what failed together does not come back together.
+func nextAttempt(item int, err error, pause time.Duration) (time.Duration, bool) {
 	var fault *temporal.ApplicationError
 	if !errors.As(err, &fault) || fault.NonRetryable() {
 		return 0, false
@@ -201,7 +200,8 @@ func nextAttempt(err error, pause time.Duration) (time.Duration, bool) {
 	if asked := fault.NextRetryDelay(); asked > 0 {
 		return asked, true
 	}
-	return pause/2 + rand.N(pause/2), true //nolint:gosec // no secret hangs on a wait
+	const spread = 16
+	return pause/2 + pause/2*time.Duration(item%spread)/spread, true
 }
 
 // book counts an item; one that can be charged again is left instead.
@@ -290,12 +290,11 @@ func (r *rangeRun) windDown(ctx context.Context, over <-chan struct{}) {
 func (r *rangeRun) end(ctx context.Context) (RangeResult, error) {
 	activity.RecordHeartbeat(ctx, r.snapshot())
 	cause := context.Cause(ctx)
-	interrupted := false
+	interrupted := errors.Is(cause, activity.ErrActivityPaused) || errors.Is(cause, activity.ErrActivityReset)
 	select {
 	case <-r.stopping:
 		interrupted = true
 	default:
-		interrupted = errors.Is(cause, activity.ErrActivityPaused) || errors.Is(cause, activity.ErrActivityReset)
 	}
 	left := r.result.Left(r.in.Items)
 	switch {

@@ -120,26 +120,19 @@ func (e *ended) temporal(args ...string) {
 }
 
 func TestRun_GoesOnWithAnotherKeyWhenItsKeyExpires(t *testing.T) {
-	for sentence, k := range map[string]string{"an activity a charge": "1", "many charges in one activity": "25"} {
+	for sentence, k := range map[string]string{"an activity a charge": "1", "many charges in one activity": "10"} {
 		t.Run(sentence, func(t *testing.T) {
-			cfg := demoConfig(t, 600)
-			cfg.Stack.Latency = 150 * time.Millisecond
-			cfg.RunArgs = []string{"--key-ttl", "1s", "--key-renewals", "500", "--charges-per-activity", k}
-			var keys []client.Key
-			cfg.After = func(ctx context.Context, s *stack.Stack, _ demo.Result) error {
-				control, err := s.Control()
-				if err != nil {
-					return err
-				}
-				keys, err = control.Keys(ctx, "")
-				return err
-			}
-			got, err := demo.Run(t.Context(), cfg)
+			e := startEnded(t, 120, 300*time.Millisecond)
+			_, got, said := e.bill("--key-ttl", "2s", "--key-renewals", "500", "--charges-per-activity", k)
+			require.Empty(t, got.StopReason, said)
+			require.Equal(t, 108, got.Charged)
+			require.Equal(t, 12, got.Declined)
+			require.Equal(t, 108, e.truth().Charges)
+			keys, err := mustControl(t, e.Stack).Keys(t.Context(), got.RunLabel)
 			require.NoError(t, err)
-			require.Zero(t, got.DuplicateCharges)
-			require.Zero(t, got.OverspendUSD)
 			require.Greater(t, len(keys), 1)
-			require.Equal(t, "revoked", keys[0].State, "the last one is revoked, the others are dead")
+			require.Equal(t, got.KeyID, keys[0].KeyID, "the last one, which is revoked; the others are dead")
+			require.Equal(t, "revoked", keys[0].State)
 		})
 	}
 }

@@ -56,6 +56,12 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --key-ttl 2000h", want: "key lifetime 2000h0m0s must be at most 744h0m0s (31 days)"},
 		"a duration of zero": {
 			args: good + " --key-ttl 0s", want: "--key-ttl is 0s: it must be at least 1s, such as 2h or 90s"},
+		"no charge in an activity": {
+			args: good + " --charges-per-activity 0", want: "--charges-per-activity is 0: it must be from 1 to 1000"},
+		"an outage that may not last": {
+			args: good + " --outage-limit 0s", want: "--outage-limit is 0s: it must be at least 1s, such as 2h or 90s"},
+		"declines of no earlier run": {
+			args: good + " --retry-declined", want: "--retry-declined goes with --continue: a run tries again what an earlier one had declined"},
 		"a window that no server would take": {
 			args: good + " --window 2000", want: "--window is 2000: it must be from 1 to 1000"},
 		"an empty batch": {

@@ -107,6 +107,35 @@ func TestL16_ARevokedKeysIdentityIssuesNoOther(t *testing.T) {
 	require.NoError(t, err, "another phase of the run is not revoked with it")
 }
 
+func TestL16_ARevokedKeyIsRenewedOnTheSameBudgetsWhileItsRunIsOpen(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{})
+	renew := func(r *client.IssueRequest) { r.Renew = true }
+	first := b.issue(2*money.Dollar, renew)
+	require.Equal(t, first, b.issue(2*money.Dollar), "to have asked for it makes no other key")
+	require.Equal(t, http.StatusOK, b.post(first.VaultKey, intents, "item-1", charge).status)
+	_, err := b.control.Revoke(t.Context(), first.KeyID)
+	require.NoError(t, err)
+
+	_, err = b.control.Issue(t.Context(), b.terms(2*money.Dollar, renew, b.until(-time.Hour)), "")
+	requireCode(t, err, http.StatusBadRequest, "request_invalid")
+	_, err = b.control.Issue(t.Context(), b.terms(3*money.Dollar, renew), "")
+	requireCode(t, err, http.StatusConflict, "policy_conflict")
+
+	second := b.issue(2*money.Dollar, renew)
+	require.NotEqual(t, first.KeyID, second.KeyID)
+	require.Equal(t, second, b.issue(2*money.Dollar, renew), "a retry")
+	require.Equal(t, "key_revoked", b.post(first.VaultKey, intents, "item-2", charge).code())
+	require.Equal(t, http.StatusOK, b.post(second.VaultKey, intents, "item-1", charge).status, "what was charged is replayed")
+	require.Equal(t, http.StatusOK, b.post(second.VaultKey, intents, "item-2", charge).status)
+	require.Equal(t, "cap_exhausted", b.post(second.VaultKey, intents, "item-3", charge).code(), "it is the same budget")
+
+	_, err = b.control.RevokeRun(t.Context(), b.terms(2*money.Dollar).AgentRunLabel, "")
+	require.NoError(t, err)
+	_, err = b.control.Issue(t.Context(), b.terms(2*money.Dollar, renew), "")
+	requireCode(t, err, http.StatusConflict, "run_revoked")
+}
+
 func TestL16_AClosedRunIssuesNoKeyOfAnyPhase(t *testing.T) {
 	t.Parallel()
 	b := setup(t, setupOptions{})

@@ -19,6 +19,7 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 		"too many activities":              {"--max-concurrent-activities 10001", "--max-concurrent-activities is 10001: it must be from 1 to 10000"},
 		"activities that are not a number": {"--max-concurrent-activities many", `invalid argument "many" for "--max-concurrent-activities" flag: strconv.ParseInt: parsing "many": invalid syntax; see 'worker --help'`},
 		"a duration without a unit":        {"--stop-timeout 40", `invalid argument "40" for "--stop-timeout" flag: time: missing unit in duration "40"; see 'worker --help'`},
+		"less than no activity":            {"--activities-per-second -1", "--activities-per-second is -1: it must be above zero, or zero for no limit"},
 		"a stop without patience":          {"--stop-timeout 0s", "--stop-timeout is 0s: it must be longer than zero, such as 40s"},
 		"an unknown log format":            {"--log-format xml", `--log-format is "xml": it must be text or json`},
 		"an unknown log level":             {"--log-level loud", `--log-level is "loud": it must be debug, info, warn or error`},

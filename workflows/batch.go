@@ -186,7 +186,8 @@ func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
 		workflow.GoNamed(b.charges, "lane", func(ctx workflow.Context) {
 			defer lanes.Done()
 			// As many lanes as the window is wide bound what is in flight without any counting.
-			for b.goesOn(ctx) && lane(ctx) { //nolint:revive // each round charges
+			for b.goesOn(ctx) {
+				lane(ctx)
 			}
 		})
 	}
@@ -246,16 +247,13 @@ func (b *batch) halt(reason string, tell bool) {
 		return
 	}
 	b.stop = reason
-	// A key that expired is no reason for the run, which gets another one.
-	if reason == activities.TypeKeyExpired {
-		return
-	}
 	b.stopGoing()
-	if reason == StopCanceled {
+	if reason == StopCanceled || reason == activities.TypeKeyExpired {
 		// Attempts under way end; waits between attempts do not go on.
 		b.abandon()
 	}
-	if tell {
+	// A key that expired is no reason for the run, which gets another one.
+	if tell && reason != activities.TypeKeyExpired {
 		b.tell(SignalStop, StopSignal{Reason: reason, Batch: b.in.Number})
 	}
 }

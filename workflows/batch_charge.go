@@ -10,12 +10,11 @@ import (
 	"github.com/tollgate/tollgate/activities/outcome"
 )
 
-// chargeOne charges the next item, in an activity of its own. It reports whether
-// the lane goes on.
-func (b *batch) chargeOne(ctx workflow.Context) bool {
+// chargeOne charges the next item, in an activity of its own.
+func (b *batch) chargeOne(ctx workflow.Context) {
 	customer, ok := b.turnPage(ctx)
 	if !ok || !b.goesOn(ctx) {
-		return true // another lane may have taken what the page was for, or met a reason to stop
+		return // another lane may have taken what the page was for, or met a reason to stop
 	}
 	item := b.rest.Take(1)[0].From
 	b.began = true
@@ -35,13 +34,14 @@ func (b *batch) chargeOne(ctx workflow.Context) bool {
 	b.inFlight--
 
 	found := activities.Judge(err)
-	if found.Again {
-		if b.passes(ctx, found.Stop, outages) {
-			b.rest.Add(item, item+1)
-		} else {
-			b.cut(outcome.Span(item, item+1))
-		}
-		return true
+	if found.Again && !b.passes(ctx, found.Stop, outages) {
+		b.cut(outcome.Span(item, item+1))
+		return
+	}
+	if found.Again || found.Outcome == Unknown && b.stop == activities.TypeKeyExpired {
+		// What is still to be proved is proved sooner with a key that lives.
+		b.rest.Add(item, item+1)
+		return
 	}
 	b.outage.over()
 	b.book(found.Outcome, item, item+1)
@@ -52,11 +52,10 @@ func (b *batch) chargeOne(ctx workflow.Context) bool {
 		b.halt(found.Stop, true)
 	}
 	b.report()
-	return true
 }
 
 // chargeMany charges the next items in one activity.
-func (b *batch) chargeMany(ctx workflow.Context) bool {
+func (b *batch) chargeMany(ctx workflow.Context) {
 	items := b.rest.Take(b.in.Charging.ChargesPerActivity)
 	b.began = true
 	outages := b.outage.seen
@@ -64,7 +63,7 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 	var a *activities.Activities
 	var result activities.RangeResult
 	b.inFlight += items.Len()
-	err := workflow.ExecuteActivity(summarised(rangeOptions(b.round, b.in.Charging), "%s", itemsText(items)), a.ChargeRange, activities.RangeInput{
+	err := workflow.ExecuteActivity(summarised(rangeOptions(b.round, b.in.Charging), "%s", span(items)), a.ChargeRange, activities.RangeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Customers:      b.in.Customers,
@@ -78,30 +77,34 @@ func (b *batch) chargeMany(ctx workflow.Context) bool {
 	b.inFlight -= items.Len()
 	if temporal.IsCanceledError(err) && b.stop == "" {
 		b.rest.Merge(items) // a pause came before it began
-		return true
+		return
 	}
 	sound := result.Tally.Total() == result.Done.Len() && len(result.Done.Without(items)) == 0
-	if err != nil || !sound {
+	switch {
+	case (err != nil || !sound) && b.stop == activities.TypeKeyExpired:
+		b.rest.Merge(items)
+		return
+	case err != nil || !sound:
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
-		return true
+		return
 	}
 	b.absorb(ctx, items, result, outages)
 	b.report()
-	return true
 }
 
 func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.RangeResult, outages int) {
-	if b.stop == "" && len(result.Cut) > 0 {
-		// Cut short by a pause. Whatever an attempt did is answered from the ledger
-		// when the item is charged again.
-		result.Tally.Count(Unknown, -result.Cut.Len())
-		result.Done, result.Cut = result.Done.Without(result.Cut), nil
-	}
-	b.result.Tally.Merge(result.Tally)
 	b.result.Exceptions.Append(result.Exceptions)
-	b.result.Cut.Merge(result.Cut)
 	left := result.Left(items)
+	if b.stop == "" || b.stop == activities.TypeKeyExpired {
+		// Cut short by a pause, or by a key that is replaced. What an attempt did is
+		// answered from the ledger when the item is charged again.
+		result.Tally.Count(Unknown, -result.Cut.Len())
+		left.Merge(result.Cut)
+		result.Cut = nil
+	}
+	b.result.Cut.Merge(result.Cut)
+	b.result.Tally.Merge(result.Tally)
 	passing := result.Stop == activities.TypeKeyExpired || result.Stop == activities.TypeProxyUnreachable
 	switch {
 	case passing && !b.passes(ctx, result.Stop, outages):
@@ -154,11 +157,11 @@ func (b *batch) awaitProxy(ctx workflow.Context, outages int) bool {
 		return false
 	}
 	defer b.outage.probing.Unlock()
-	if b.stop != "" {
-		return false
-	}
-	if b.outage.seen != outages {
+	switch {
+	case b.stop == activities.TypeKeyExpired || b.stop == "" && b.outage.seen != outages:
 		return true
+	case b.stop != "":
+		return false
 	}
 	if b.outage.since.IsZero() {
 		b.outage.since = workflow.Now(ctx)

@@ -85,7 +85,7 @@ func (b *batch) readPage(ctx workflow.Context) {
 
 func (b *batch) fetch(items Range) workflow.Future {
 	var a *activities.Activities
-	return workflow.ExecuteActivity(summarised(listOptions(b.going), "%s", itemsText(Ranges{items})), a.FetchCustomers, activities.FetchInput{
+	return workflow.ExecuteActivity(summarised(listOptions(b.going), "%s", span(Ranges{items})), a.FetchCustomers, activities.FetchInput{
 		Source: b.in.Customers, Pinned: b.in.Pinned, From: items.From, To: items.To,
 	})
 }

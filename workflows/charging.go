@@ -98,7 +98,7 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 		WorkflowID:            BatchWorkflowID(b.workflowID, batch.number),
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_TERMINATE,
 		WaitForCancellation:   true,
-		StaticSummary:         itemsText(batch.items),
+		StaticSummary:         span(batch.items),
 		TypedSearchAttributes: temporal.NewSearchAttributes(keyword(AttributeRunLabel).ValueSet(b.runLabel)),
 	}), ChargeBatch, BatchInput{
 		Number:         batch.number,

@@ -2,7 +2,10 @@
 // clock, no randomness. Side effects are activities.
 //
 //	Billing  pin the list -> issue the vault key -> batches -> wait for proof -> revoke -> summary
-//	   └── ChargeBatch <root>/batch/<n>: pages of customers -> a window of ChargeCustomer
+//	   └── ChargeBatch <root>/batch/<n>: pages of customers -> a window of ChargeCustomer,
+//	                                     or sets of items -> a window of ChargeRange
+//
+// The phases of Billing have a file each: setup, charging, finish.
 //
 // # What holds
 //
@@ -14,6 +17,8 @@
 //     completes with a summary. A run fails only before its first charge.
 //   - Workflows keep counts and ranges; the outcome of each single item lives in
 //     the ledger. An item whose activity could not tell is read from there.
+//   - What is no item's own fault ends no item: with a key that expired, or a proxy
+//     that does not answer, the batch waits or returns what is left.
 //   - The seven outcomes of the summary add up to the length of the list.
 //   - Nothing is in flight when a workflow continues as new, since activities do
 //     not survive that.

@@ -2,14 +2,19 @@ package workflows
 
 import "github.com/tollgate/tollgate/activities/outcome"
 
-// How items end is told in the words of package outcome. They are repeated here,
-// so that whoever reads a Summary needs no other package.
+// The words of package outcome are repeated here, so that whoever reads a Summary
+// needs no other package.
 type (
-	Outcome    = outcome.Outcome    // how one customer's charge ended
-	Tally      = outcome.Tally      // counts of outcomes
-	Exceptions = outcome.Exceptions // the items that were not charged
-	Ranges     = outcome.Ranges     // a set of items
-	Range      = outcome.Range      // neighbours in a set
+	// Outcome is how one customer's charge ended.
+	Outcome = outcome.Outcome
+	// Tally counts outcomes.
+	Tally = outcome.Tally
+	// Exceptions lists the items that were not charged.
+	Exceptions = outcome.Exceptions
+	// Ranges is a set of items.
+	Ranges = outcome.Ranges
+	// Range is neighbours in a set.
+	Range = outcome.Range
 )
 
 // The outcomes; Summary explains each.

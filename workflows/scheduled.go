@@ -34,6 +34,9 @@ func (in ScheduledInput) Validate() error {
 	if in.Billing.Period != "" || in.Billing.Pinned.SHA256 != "" || in.Billing.Resume != nil {
 		return fmt.Errorf("a schedule takes neither a period nor a pinned list: each month has its own")
 	}
+	if in.Billing.Continue {
+		return fmt.Errorf("a schedule continues no run: that is for a person to decide")
+	}
 	first := in.Billing
 	first.Period = "2000-01"
 	return first.Validate()

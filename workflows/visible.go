@@ -102,22 +102,15 @@ func (b *billing) details() string {
 	return strings.Join(lines, "  \n")
 }
 
-// itemsText tells where a set of items lies.
-func itemsText(items Ranges) string {
-	if len(items) == 0 {
-		return "no items"
-	}
-	from, to := items[0].From, items[len(items)-1].To-1
-	if gaps := to + 1 - from - items.Len(); gaps > 0 {
-		return fmt.Sprintf("%d items from %d to %d", items.Len(), from, to)
-	}
-	return fmt.Sprintf("items %d to %d", from, to)
-}
-
 // summarised names an activity in Temporal's UI. The text is kept in the history
 // as a payload, encrypted like the others; still, positions and no customers.
 func summarised(ctx workflow.Context, format string, args ...any) workflow.Context {
 	options := workflow.GetActivityOptions(ctx)
 	options.Summary = fmt.Sprintf(format, args...)
 	return workflow.WithActivityOptions(ctx, options)
+}
+
+// span names a set of items by its first and its last.
+func span(items Ranges) string {
+	return fmt.Sprintf("items %d to %d", items[0].From, items[len(items)-1].To-1)
 }

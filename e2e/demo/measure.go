@@ -3,11 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"go.temporal.io/api/workflowservice/v1"
-	temporal "go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/tollgate/tollgate/e2e/stack"
 )
@@ -32,9 +29,7 @@ type Histories struct {
 // measureHistories asks the server for every execution that it has; in the demo
 // they are those of the one run.
 func measureHistories(ctx context.Context, s *stack.Stack) (Histories, error) {
-	c, err := temporal.DialContext(ctx, temporal.Options{
-		HostPort: s.TemporalAddr, Namespace: stack.Namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-	})
+	c, err := s.TemporalClient(ctx)
 	if err != nil {
 		return Histories{}, fmt.Errorf("ask for the histories: %w", err)
 	}
