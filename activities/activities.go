@@ -32,6 +32,8 @@ type Config struct {
 // workflows as a source of method references.
 type Activities struct {
 	stripe  stripe.Backend
+	notices *http.Client // to the data plane, for calls of notices
+	dataURL string       // of the data plane, without a slash at its end
 	control *client.Client
 	lists   *customerlist.Reader
 	log     *slog.Logger
@@ -54,8 +56,11 @@ func New(cfg Config) (*Activities, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	dataURL := strings.TrimRight(cfg.DataURL, "/")
 	return &Activities{
-		stripe:  stripeBackend(strings.TrimRight(cfg.DataURL, "/")+"/stripe", transport),
+		stripe:  stripeBackend(dataURL+"/stripe", transport),
+		notices: &http.Client{Transport: noticeObserver{transport}, CheckRedirect: noRedirect},
+		dataURL: dataURL,
 		control: cfg.Control,
 		lists:   customerlist.NewReader(),
 		log:     log,

@@ -49,6 +49,7 @@ const (
 	TypeCustomerListChanged = "CustomerListChanged"
 
 	TypeCustomerListUnread = "CustomerListUnread" // reading it failed for now; retryable
+	TypeInterrupted        = "Interrupted"        // the worker stops; another one goes on
 )
 
 // rule is how one kind of refusal is told to Temporal.
