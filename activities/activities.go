@@ -31,12 +31,12 @@ type Config struct {
 // Activities are the activities of a billing run. A nil *Activities serves
 // workflows as a source of method references.
 type Activities struct {
-	stripe  stripe.Backend
-	notices *http.Client // to the data plane, for calls of notices
-	dataURL string       // of the data plane, without a slash at its end
-	control *client.Client
-	lists   *customerlist.Reader
-	log     *slog.Logger
+	stripe    stripe.Backend
+	transport http.RoundTripper
+	dataURL   string // of the data plane, without a slash at its end
+	control   *client.Client
+	lists     *customerlist.Reader
+	log       *slog.Logger
 }
 
 // New checks the configuration; it does not call the proxy.
@@ -58,12 +58,12 @@ func New(cfg Config) (*Activities, error) {
 	}
 	dataURL := strings.TrimRight(cfg.DataURL, "/")
 	return &Activities{
-		stripe:  stripeBackend(dataURL+"/stripe", transport),
-		notices: &http.Client{Transport: noticeObserver{transport}, CheckRedirect: noRedirect},
-		dataURL: dataURL,
-		control: cfg.Control,
-		lists:   customerlist.NewReader(),
-		log:     log,
+		stripe:    stripeBackend(dataURL+"/stripe", transport),
+		transport: transport,
+		dataURL:   dataURL,
+		control:   cfg.Control,
+		lists:     customerlist.NewReader(),
+		log:       log,
 	}, nil
 }
 

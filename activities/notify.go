@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -84,12 +83,12 @@ func NoticeKey(rootWorkflowID string, item int, phase string) string {
 // It may be run any number of times for a page: the idempotency keys let one
 // attempt have an effect. It changes nothing about a charge.
 func (a *Activities) SendReceipts(ctx context.Context, in ReceiptsInput) (NoticeResult, error) {
-	return a.notify(ctx, in.Page, PhaseReceipts, receiptSender{emails: a.resendEmails(in.Page.VaultKey), in: in}.send)
+	return a.notify(ctx, in.Page, PhaseReceipts, a.sendReceipt(in))
 }
 
 // SendTexts is SendReceipts for text messages.
 func (a *Activities) SendTexts(ctx context.Context, in TextsInput) (NoticeResult, error) {
-	return a.notify(ctx, in.Page, PhaseTexts, textSender{activities: a, in: in}.send)
+	return a.notify(ctx, in.Page, PhaseTexts, a.sendText(in))
 }
 
 // sendNotice sends one notice. What it sends depends on nothing but the input and
@@ -113,15 +112,6 @@ func (p NoticePage) Fill(template string, item int, to customerlist.Customer) st
 		"{period}", p.Period,
 		"{reference}", IdempotencyKey(p.RootWorkflowID, item),
 	).Replace(template)
-}
-
-// noticeHeader is what every call says of itself to the proxy.
-func (p NoticePage) noticeHeader(item int, phase string) map[string]string {
-	return map[string]string{
-		headerIdempotencyKey: NoticeKey(p.RootWorkflowID, item, phase),
-		headerItem:           strconv.Itoa(item),
-		headerWorkflowID:     p.RootWorkflowID,
-	}
 }
 
 func (p NoticePage) check() error {

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,52 +10,40 @@ import (
 	"strings"
 )
 
-const headerIdempotencyKey = "Idempotency-Key"
-
-// errRefused stands for an answer that is no success; what it was is in notice.
-var errRefused = errors.New("the call was refused")
-
 // maxRefusal bounds what is read of a refusal, in bytes.
 const maxRefusal = 64 << 10
 
-// notice is what the transport saw of one notice's call, and the headers that it
-// adds: the SDKs have no place for them, nor for what is read here.
+// notice is what the transport saw of one notice's call. The SDKs tell of
+// refusals by their texts alone.
 type notice struct {
 	answer
 
-	header map[string]string
 	code   string // of the proxy, out of the body
 	budget string // which budget was full, out of the body
 }
 
-type noticeContext struct{}
-
-func observeNotice(ctx context.Context, header map[string]string) (context.Context, *notice) {
-	seen := &notice{header: header}
-	return context.WithValue(ctx, noticeContext{}, seen), seen
-}
-
-// noticeObserver is observer for calls of notices.
+// noticeObserver notes the answer of the one call that it is made for, and adds
+// headers to it.
 type noticeObserver struct {
-	next http.RoundTripper
+	next   http.RoundTripper
+	seen   *notice
+	header map[string]string
 }
 
 func (o noticeObserver) RoundTrip(req *http.Request) (*http.Response, error) {
-	seen, ok := req.Context().Value(noticeContext{}).(*notice)
-	if !ok {
-		return nil, errors.New("a notice is sent without its headers")
-	}
 	req = req.Clone(req.Context())
-	for name, value := range seen.header {
+	for name, value := range o.header {
 		req.Header.Set(name, value)
 	}
+	// A body that can be rewound is one that the transport may send twice.
+	req.GetBody = nil
 	res, err := o.next.RoundTrip(req)
 	if err != nil {
 		return res, err
 	}
-	seen.read(res)
+	o.seen.read(res)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		if err := seen.readRefusal(res); err != nil {
+		if err := o.seen.readRefusal(res); err != nil {
 			return nil, err
 		}
 	}

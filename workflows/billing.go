@@ -52,6 +52,9 @@ type billing struct {
 	handOver bool
 	stop     string
 	detached workflow.Context // is not cancelled with the run
+
+	emails, texts         *NoticeSummary // once their phase is over
+	emailsSent, textsSent int            // while it goes on
 }
 
 // runningBatch is a batch that has not returned, with its last report.
@@ -258,7 +261,7 @@ func (b *billing) forget(batch *runningBatch) {
 
 // halt starts no further batch and lets those that run be told; the first reason stays.
 func (b *billing) halt(reason string) {
-	if b.stop != "" || b.phase == StateSettling || b.phase == StateDone {
+	if b.stop != "" || b.phase == StateSettling || b.phase == StateNotifying || b.phase == StateDone {
 		return
 	}
 	b.stop = reason
@@ -292,5 +295,7 @@ func (b *billing) report() Progress {
 		CapUSD:       b.in.BudgetUSD,
 		SettledUSD:   tally.ChargedUSD,
 		StopReason:   b.stop,
+		EmailsSent:   b.emailsSent,
+		TextsSent:    b.textsSent,
 	}
 }

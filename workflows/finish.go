@@ -42,6 +42,7 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	// Read after the revocation: an attempt cut off from its activity could until
 	// then still have come through.
 	b.resolve(revoked)
+	b.notify(ctx)
 	summary := b.summary(revoked)
 	b.phase = StateDone
 	if got := b.state.Tally.Total(); got != b.state.Pinned.Count {
@@ -223,6 +224,8 @@ func (b *billing) summary(revoked bool) Summary {
 		StopReason:   b.stop,
 		ListSHA256:   b.state.Pinned.SHA256,
 		Exceptions:   b.state.Exceptions,
+		Emails:       b.emails,
+		Texts:        b.texts,
 	}
 	spend, err := b.spend(cleanUpTimeout)
 	if err != nil {

@@ -81,7 +81,7 @@ func (in BillingInput) Validate() error {
 	if in.PerChargeCapUSD < 0 {
 		return fmt.Errorf("cap of a single charge %s must not be negative", in.PerChargeCapUSD)
 	}
-	return nil
+	return in.validateNotices()
 }
 
 // checkInput also holds the run to its ID: under another one, the same customers
