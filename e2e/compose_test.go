@@ -122,11 +122,12 @@ func TestCompose_SecretsAreFilesOfThoseWhoNeedThem(t *testing.T) {
 		for variable, value := range service.Environment {
 			require.NotRegexp(t, `(?i)secret|password|token|_key$`, variable, "%s: environment", name)
 			require.NotNil(t, value, "%s: %s is taken from the environment of whoever starts it", name, variable)
-			require.NotRegexp(t, `(?i)[sr]k_(live|test|sim)_`, *value, "%s: %s", name, variable)
+			require.NotRegexp(t, `(?i)\b([sr]k_(live|test|sim)_|re_)`, *value, "%s: %s", name, variable)
 		}
 	}
 	require.Equal(t, map[string][]string{
 		"stripe_secret_key":  {"vaultproxy"},
+		"resend_api_key":     {"vaultproxy"},
 		"tollgate_admin_key": {"starter", "vaultproxy", "worker"},
 	}, holders)
 

@@ -32,7 +32,7 @@ func (p *Proxy) canonicalise(c *call, r *http.Request) *denial {
 	}
 	c.upstream = p.upstreams[vendorName]
 	if c.upstream == nil {
-		return deny(VendorUnknown, "the path must begin with a vendor that this proxy knows, such as /stripe/v1/payment_intents")
+		return deny(VendorUnknown, "the path must begin with a vendor that is configured at this proxy, such as /stripe/v1/payment_intents or /resend/emails")
 	}
 	if c.grant.vendor != vendorName {
 		return deny(EndpointNotAllowed, "this vault key was issued for another vendor")
@@ -86,7 +86,7 @@ func checkTransport(r *http.Request) *denial {
 			return deny(RequestAmbiguous, "method override headers are not taken")
 		}
 	}
-	for _, name := range []string{"Content-Type", "Idempotency-Key", "Stripe-Version", "Stripe-Account"} {
+	for _, name := range []string{"Content-Type", "Idempotency-Key", "Stripe-Version", "Stripe-Account", "X-Batch-Validation"} {
 		if len(r.Header.Values(name)) > 1 {
 			return deny(RequestAmbiguous, "the "+name+" header is given twice")
 		}
@@ -140,7 +140,7 @@ func (c *call) identify() *denial {
 // digest is over the canonical request as the caller sent it, before metering
 // pins anything in it.
 func digest(r vendors.Request) [32]byte {
-	parts := []string{"request", r.Method, r.Path, r.Query.Encode(), r.Body.Encode()}
+	parts := []string{"request", r.Method, r.Path, r.Query.Encode(), r.Body.Encode(), string(r.JSON)}
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		names = append(names, name)

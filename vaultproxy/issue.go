@@ -97,7 +97,7 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 	}
 	if p.upstreams[req.Vendor] == nil {
 		known := slices.Sorted(maps.Keys(p.upstreams))
-		return spec, fmt.Errorf("vendor %.40q is not known here; use one of: %s", req.Vendor, strings.Join(known, ", "))
+		return spec, fmt.Errorf("vendor %.40q is not configured at this vault proxy, which has: %s; its operator adds a vendor by giving its secret", req.Vendor, strings.Join(known, ", "))
 	}
 	if _, err := policy.Compile(req.AllowedEndpoints); err != nil {
 		return spec, err

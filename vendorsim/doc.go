@@ -1,4 +1,4 @@
-// Package vendorsim is a stand-in for a payment vendor that keeps state, follows the vendor's
+// Package vendorsim is a stand-in for Stripe and Resend that keeps state, follows the vendor's
 // rules and misbehaves on purpose. Clients are pointed at it in tests, in the demo and in
 // benchmarks, and never anywhere else: it charges nobody.
 //
@@ -19,7 +19,7 @@
 // # Use
 //
 //	sim, err := vendorsim.New(vendorsim.Config{Seed: 1, Faults: vendorsim.DefaultFaults()})
-//	server := httptest.NewServer(sim.Handler())   // Stripe's paths under /v1/
+//	server := httptest.NewServer(sim.Handler())   // Stripe's paths under /v1/, Resend's under /emails
 //	...
 //	sim.Truth().Charges                           // as GET /sim/truth, without the round trip
 //
@@ -28,7 +28,7 @@
 // # Faults
 //
 // A library user gets no fault unless asked for; the command deals them by default. They strike
-// only POSTs that move money and that are about to be executed. The schedule is a shuffled deck
+// only POSTs that move money or send e-mails, and that are about to be executed. The schedule is a shuffled deck
 // (see FaultPlan), so every kind shows up in every block of requests, reproducibly by arrival
 // order, and at most two faults from the deck strike one idempotency key: a client that retries
 // gets through. Tests script faults one by one with Config.Script or Sim.NextFaults.
@@ -44,6 +44,14 @@
 //   - pm_sim_processing leaves a PaymentIntent in processing until it has been read a few times
 //     or some time has passed; pm_sim_processing_fails ends in a failed payment instead;
 //   - tok_visa, tok_chargeDeclined… serve POST /v1/charges.
+//
+// # Resend
+//
+// POST /emails, POST /emails/batch (strict) and GET /emails/{id} are modelled; every address
+// exists and gets its mail. An idempotency key is remembered for 24 hours once its e-mails were
+// sent; a failure is not stored under it, so that a retry is told what came of the first try.
+// Keys start with re_sim_, and any other re_… is refused as live. Not modelled: templates,
+// scheduling, attachments by URL, permissive batches, lists, domains, webhooks, quotas.
 //
 // # Guards
 //

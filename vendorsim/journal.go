@@ -34,6 +34,7 @@ type event struct {
 type journal struct {
 	mu     sync.Mutex
 	events []event
+	emails []EmailTruth
 	sends  map[string]int
 	faults map[Fault]int
 
@@ -83,9 +84,9 @@ func (j *journal) faultCounts() map[string]int {
 	return counts
 }
 
-// snapshot returns the events so far, which are never changed afterwards, and a copy of the sends.
-func (j *journal) snapshot() ([]event, map[string]int) {
+// snapshot returns the events and e-mails so far, which are never changed afterwards, and a copy of the sends.
+func (j *journal) snapshot() ([]event, []EmailTruth, map[string]int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.Clip(j.events), maps.Clone(j.sends)
+	return slices.Clip(j.events), slices.Clip(j.emails), maps.Clone(j.sends)
 }

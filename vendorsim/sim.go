@@ -58,6 +58,7 @@ type Sim struct {
 	journal *journal
 	dealer  *dealer
 	stripe  *stripe
+	resend  *resend
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -79,6 +80,7 @@ func New(cfg Config) (*Sim, error) {
 		closing: make(chan struct{}),
 	}
 	s.stripe = newStripe(s)
+	s.resend = newResend(s)
 	return s, nil
 }
 
@@ -121,7 +123,7 @@ func (c *Config) fillDefaults() {
 // redirectTarget is where Redirect302 points.
 const redirectTarget = "/sim/redirect-target"
 
-// Handler serves the vendor under its own paths (/v1/… for Stripe), and besides them GET
+// Handler serves each vendor under its own paths (/v1/… for Stripe, /emails… for Resend), and besides them GET
 // /sim/truth and GET /healthz. Connection faults need HTTP/1.
 func (s *Sim) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -129,6 +131,8 @@ func (s *Sim) Handler() http.Handler {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/v1/"):
 			s.stripe.ServeHTTP(w, r)
+		case isResendPath(r.URL.Path):
+			s.resend.ServeHTTP(w, r)
 		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
 			writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 		case r.URL.Path == "/sim/truth" && r.Method == http.MethodGet:
@@ -137,7 +141,7 @@ func (s *Sim) Handler() http.Handler {
 			s.journal.redirectsFollowed.Add(1)
 			writeJSON(w, http.StatusOK, map[string]string{"status": "followed"})
 		default:
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /sim/truth and /healthz"})
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /emails, /sim/truth and /healthz"})
 		}
 	})
 }
@@ -167,6 +171,22 @@ func (s *Sim) wait(d time.Duration) {
 	select {
 	case <-s.cfg.After(d):
 	case <-s.closing:
+	}
+}
+
+// count notes a request's arrival, whatever becomes of it.
+func (s *Sim) count(r *http.Request, key string) {
+	for name := range r.Header {
+		if len(name) >= 9 && strings.EqualFold(name[:9], "Tollgate-") {
+			s.journal.leakedTollgate.Add(1)
+			break
+		}
+	}
+	if r.Method == http.MethodPost {
+		if LooksLive(key) || looksVault(key) {
+			key = "(refused)"
+		}
+		s.journal.sent(key)
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *stripe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		body = nil
 	}
-	s.count(r, c.key)
+	s.sim.count(r, c.key)
 	h := w.Header()
 	// By the same clock as the objects: clients measure the vendor's clock by it.
 	h.Set("Date", c.now.UTC().Format(http.TimeFormat))
@@ -120,22 +120,6 @@ func (s *stripe) travel(c *call) {
 	s.sim.wait(s.sim.cfg.Latency)
 	c.now = s.sim.cfg.Now()
 	s.settleDue(c.now)
-}
-
-// count notes a request's arrival, whatever becomes of it.
-func (s *stripe) count(r *http.Request, key string) {
-	for name := range r.Header {
-		if len(name) >= 9 && strings.EqualFold(name[:9], "Tollgate-") {
-			s.sim.journal.leakedTollgate.Add(1)
-			break
-		}
-	}
-	if r.Method == http.MethodPost {
-		if LooksLive(key) || looksVault(key) {
-			key = "(refused)"
-		}
-		s.sim.journal.sent(key)
-	}
 }
 
 // admit refuses callers: first those who show a secret that must not be here, then those

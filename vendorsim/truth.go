@@ -67,6 +67,14 @@ type Truth struct {
 
 	// Charged lists every charge that took, held or was about to take money, in order.
 	Charged []ChargeTruth `json:"charged"`
+
+	// Emails counts the e-mails sent, EmailRecipients those who got them, each as often as
+	// an e-mail names them. EmailsPerRecipient tells them apart by bare address.
+	Emails             int            `json:"emails"`
+	EmailRecipients    int            `json:"email_recipients"`
+	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
+	// Emailed lists every e-mail sent, in order.
+	Emailed []EmailTruth `json:"emailed"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.
@@ -74,7 +82,7 @@ const microUSDPerCent = 10_000
 
 // truth folds the journal.
 func (j *journal) truth() Truth {
-	events, sends := j.snapshot()
+	events, emails, sends := j.snapshot()
 	t := Truth{
 		SucceededMinor:        map[string]int64{},
 		PerCustomer:           map[string]int{},
@@ -97,6 +105,7 @@ func (j *journal) truth() Truth {
 	for i := range t.Charged {
 		t.add(&t.Charged[i])
 	}
+	t.addEmails(emails)
 	return t
 }
 

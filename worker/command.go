@@ -116,7 +116,9 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 
 // onlyEmbedded are the flags of the proxy in this process. Given together with
 // --proxy-url they would have no effect, and one would believe they had.
-var onlyEmbedded = []string{"data-addr", "control-addr", "stripe-secret-file", "stripe-url", "upstream-timeout", "contention-wait"}
+func onlyEmbedded() []string {
+	return append([]string{"data-addr", "control-addr", "upstream-timeout", "contention-wait"}, serve.VendorFlags()...)
+}
 
 func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 	cfg := Config{
@@ -138,7 +140,7 @@ func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 		return cfg, usage("--control-url names another proxy's control plane: give its data plane too, with --proxy-url")
 	}
 	if f.proxyURL != "" {
-		for _, name := range onlyEmbedded {
+		for _, name := range onlyEmbedded() {
 			if fs.Changed(name) {
 				return cfg, usage("--%s is for the proxy inside the worker, and --proxy-url names another: give one of them", name)
 			}

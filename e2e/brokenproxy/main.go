@@ -22,7 +22,6 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/serve"
-	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
 // The ways to be wrong; the program is called by one of these names.
@@ -70,14 +69,14 @@ func run(ctx context.Context, cfg serve.Config, wrong string) (err error) {
 	default:
 		return fmt.Errorf("call this program %s or %s", forgetful, lateCheck)
 	}
-	profile, err := stripe.New(stripe.Config{Secret: os.Getenv("STRIPE_SECRET_KEY")})
+	upstreams, err := serve.Upstreams(cfg)
 	if err != nil {
 		return err
 	}
 	proxy, err := vaultproxy.New(vaultproxy.Config{
 		Store: store, AdminKey: os.Getenv("TOLLGATE_ADMIN_KEY"), MasterKey: make([]byte, vaultproxy.MasterKeySize),
 		Logger:    slog.New(slog.NewJSONHandler(os.Stderr, nil)),
-		Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+		Upstreams: upstreams,
 	})
 	if err != nil {
 		return err

@@ -4,7 +4,7 @@
 // and the benchmarks stand on it.
 //
 // Children get an environment of their own: nothing of the user's Temporal,
-// Stripe or Tollgate settings reaches them.
+// vendor or Tollgate settings reaches them.
 package stack
 
 import (
@@ -30,8 +30,18 @@ import (
 // Namespace is the one that the dev server comes with.
 const Namespace = "default"
 
-// vendorSecret is what the proxy believes to be the vendor's secret.
-const vendorSecret = "sk_test_of_the_stand_in_vendor"
+// What the proxy believes to be the vendors' secrets.
+const (
+	stripeSecret = "sk_test_of_the_stand_in_vendor"
+	resendSecret = "re_sim_of_the_stand_in_vendor"
+)
+
+// ResendFromDomain is the one that e-mails may be sent from, and ResendPriceUSD
+// what each recipient of one costs, in dollars.
+const (
+	ResendFromDomain = "example.com"
+	ResendPriceUSD   = "0.0009"
+)
 
 // anyPort has the system choose one; the program says which it got.
 const anyPort = "127.0.0.1:0"
@@ -153,8 +163,7 @@ func (s *Stack) tryTemporal(ctx context.Context) error {
 }
 
 func (s *Stack) startProxy(ctx context.Context) (err error) {
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, "serve", "--state-dir", s.StateDir(), "--data-addr", anyPort,
-		"--stripe-url", s.VendorURL)
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", anyPort}, s.vendorArgs()...)...)
 	if err != nil {
 		return err
 	}
@@ -164,6 +173,14 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 	}
 	_, s.proxyURL, _ = strings.Cut(line, "control plane ")
 	return nil
+}
+
+// vendorArgs point a proxy at the stand-in in place of every vendor.
+func (s *Stack) vendorArgs() []string {
+	return []string{
+		"--stripe-url", s.VendorURL,
+		"--resend-url", s.VendorURL, "--resend-from-domains", ResendFromDomain, "--resend-price-usd", ResendPriceUSD,
+	}
 }
 
 // StartWorker starts the worker and returns once it polls.
@@ -176,7 +193,7 @@ func (s *Stack) StartWorkerOn(ctx context.Context, stateDir string) (err error) 
 	if s.cfg.Proxy != "" {
 		args = append(args, "--proxy-url", s.proxyURL, "--control-url", s.proxyURL)
 	} else {
-		args = append(args, "--data-addr", anyPort, "--stripe-url", s.VendorURL)
+		args = append(append(args, "--data-addr", anyPort), s.vendorArgs()...)
 	}
 	s.worker, err = s.spawn("worker", filepath.Join(s.cfg.Bin, "worker"), append(args, s.cfg.WorkerArgs...)...)
 	if err != nil {
@@ -273,7 +290,7 @@ func (s *Stack) environ() []string {
 	env := []string{
 		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
 		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
-		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + vendorSecret,
+		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + stripeSecret, "RESEND_API_KEY=" + resendSecret,
 	}
 	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {

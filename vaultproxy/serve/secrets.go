@@ -77,19 +77,6 @@ func readMasterKey(path string) ([]byte, error) {
 	return key, nil
 }
 
-func stripeSecret(file string) (string, error) {
-	if file == "" {
-		file = os.Getenv("STRIPE_SECRET_KEY_FILE")
-	}
-	if file != "" {
-		return readSecret("Stripe secret", file)
-	}
-	return strings.TrimSpace(os.Getenv("STRIPE_SECRET_KEY")), nil
-}
-
-// isLive tells keys that move real money from those of Stripe's test mode.
-func isLive(secret string) bool { return strings.Contains(secret, "_live_") }
-
 // readSecret reads a one-line secret. Its errors name the file, never what is in it.
 func readSecret(what, path string) (string, error) {
 	raw, err := os.ReadFile(path) //nolint:gosec // the operator names the file, by flag or in the environment

@@ -13,14 +13,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tollgate/tollgate/vaultproxy"
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
-	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
 // DefaultAddr serves both planes on the loopback interface.
@@ -29,35 +27,38 @@ const DefaultAddr = "127.0.0.1:8787"
 // Config says where things are. Secrets are named by file, or else taken from
 // the environment; they are no flags, which other users of a machine can read.
 type Config struct {
-	StateDir         string // of the ledger and the keys that the proxy makes; 0700
-	DataAddr         string // of the data plane, host:port
-	ControlAddr      string // of the control plane; empty or equal to DataAddr: one listener for both
-	AdminKeyFile     string // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
-	MasterKeyFile    string // else TOLLGATE_MASTER_KEY_FILE, else master.key in StateDir, made once
-	LedgerURLFile    string // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
+	StateDir        string        // of the ledger and the keys that the proxy makes; 0700
+	DataAddr        string        // of the data plane, host:port
+	ControlAddr     string        // of the control plane; empty or equal to DataAddr: one listener for both
+	AdminKeyFile    string        // else TOLLGATE_ADMIN_KEY, else admin.key in StateDir, made once
+	MasterKeyFile   string        // else TOLLGATE_MASTER_KEY_FILE, else master.key in StateDir, made once
+	LedgerURLFile   string        // file with the URL of a PostgreSQL database that proxies share; else TOLLGATE_LEDGER_URL, else a file in StateDir
+	UpstreamTimeout time.Duration // of one send to a vendor
+	ContentionWait  time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
+	Logger          *slog.Logger
+
+	// Vendors are configured by their secret: one without is left out.
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
-	UpstreamTimeout  time.Duration // of one send to a vendor
-	ContentionWait   time.Duration // for calls in flight that stand in a call's way; zero: vaultproxy's default; negative: none
-	Logger           *slog.Logger
+
+	ResendSecretFile  string // else RESEND_API_KEY_FILE, else RESEND_API_KEY
+	ResendURL         string
+	ResendFromDomains []string // that e-mails may be sent from
+	ResendPriceUSD    string   // of one recipient of one e-mail, in dollars
 }
 
 // Bind registers the flags that set cfg, with its present values as defaults.
 func Bind(fs *pflag.FlagSet, cfg *Config) {
-	str := func(into *string, name, fallback, usage string) {
-		if *into == "" {
-			*into = fallback
-		}
-		fs.StringVar(into, name, *into, usage)
-	}
+	str := func(into *string, name, fallback, usage string) { bindString(fs, into, name, fallback, usage) }
 	str(&cfg.StateDir, "state-dir", ".tollgate", "folder of the ledger and of generated keys")
 	str(&cfg.DataAddr, "data-addr", DefaultAddr, "address of the data plane")
 	str(&cfg.ControlAddr, "control-addr", "", "address of the control plane (default: that of the data plane)")
 	str(&cfg.AdminKeyFile, "admin-key-file", "", "file with the control plane's admin key (default: $TOLLGATE_ADMIN_KEY, else made in the state folder)")
 	str(&cfg.MasterKeyFile, "master-key-file", os.Getenv("TOLLGATE_MASTER_KEY_FILE"), "file with the key that vault keys and stored calls hang on: 64 hex digits (default: made in the state folder)")
 	str(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database for the ledger (default: $TOLLGATE_LEDGER_URL, else a file in the state folder)")
-	str(&cfg.StripeSecretFile, "stripe-secret-file", "", "file with the Stripe secret key (default: $STRIPE_SECRET_KEY_FILE, else $STRIPE_SECRET_KEY)")
-	str(&cfg.StripeURL, "stripe-url", "https://api.stripe.com", "where Stripe's API is")
+	for _, v := range vendors() {
+		v.bind(fs, cfg)
+	}
 	if cfg.UpstreamTimeout == 0 {
 		cfg.UpstreamTimeout = vaultproxy.DefaultUpstreamTimeout
 	}
@@ -179,19 +180,12 @@ func (s *Server) Run(ctx context.Context) (err error) {
 // whether nobody has given an admin key, so that it made one.
 func (s *Server) configure() (made bool, err error) {
 	cfg := s.cfg
-	secret, err := stripeSecret(cfg.StripeSecretFile)
-	if err != nil {
-		return false, err
-	}
-	profile, err := stripe.New(stripe.Config{Secret: secret})
+	upstreams, err := Upstreams(cfg)
 	if err != nil {
 		return false, err
 	}
 	if cfg.UpstreamTimeout < 0 {
 		return false, errors.New("the upstream timeout is negative: give it as a duration such as 30s")
-	}
-	if inClear(cfg.StripeURL) && isLive(secret) {
-		return false, errors.New("a live Stripe key is not sent over plain http: give Stripe's URL as https://…")
 	}
 	key, given, err := givenAdminKey(cfg.AdminKeyFile, cfg.StateDir)
 	if err != nil {
@@ -209,12 +203,10 @@ func (s *Server) configure() (made bool, err error) {
 	s.parts = vaultproxy.Config{
 		AdminKey: key, Logger: cfg.Logger, UpstreamTimeout: cfg.UpstreamTimeout,
 		ContentionWait: cfg.ContentionWait,
-		Upstreams:      []vaultproxy.Upstream{{Vendor: profile, URL: cfg.StripeURL}},
+		Upstreams:      upstreams,
 	}
 	return !given, s.parts.Check()
 }
-
-func inClear(target string) bool { return strings.HasPrefix(strings.ToLower(target), "http:") }
 
 func (s *Server) listen(ctx context.Context) (err error) {
 	cfg := s.cfg

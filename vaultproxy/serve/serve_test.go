@@ -282,19 +282,23 @@ func TestBind_SetsEverythingFromFlags(t *testing.T) {
 	serve.Bind(flags, &cfg)
 	require.Equal(t, serve.Config{
 		StateDir: ".tollgate", DataAddr: serve.DefaultAddr, StripeURL: "https://api.stripe.com", UpstreamTimeout: 30 * time.Second,
-		ContentionWait: 2 * time.Second,
+		ContentionWait: 2 * time.Second, ResendURL: "https://api.resend.com",
 	}, cfg)
 	require.NoError(t, flags.Parse([]string{
 		"--state-dir=s", "--data-addr=d:1", "--control-addr=c:2", "--admin-key-file=a", "--stripe-secret-file=k",
 		"--stripe-url=http://x", "--upstream-timeout=5s", "--contention-wait=1s", "--master-key-file=m", "--ledger-url-file=l",
+		"--resend-secret-file=r", "--resend-url=http://y", "--resend-from-domains=a.example,b.example", "--resend-price-usd=0.0009",
 	}))
 	require.Equal(t, serve.Config{
 		StateDir: "s", DataAddr: "d:1", ControlAddr: "c:2", AdminKeyFile: "a", StripeSecretFile: "k", StripeURL: "http://x",
 		UpstreamTimeout: 5 * time.Second, ContentionWait: time.Second, MasterKeyFile: "m", LedgerURLFile: "l",
+		ResendSecretFile: "r", ResendURL: "http://y", ResendFromDomains: []string{"a.example", "b.example"}, ResendPriceUSD: "0.0009",
 	}, cfg)
 	require.Nil(t, flags.Lookup("ledger-url"), "it may hold a password")
 	require.NoError(t, flags.Parse([]string{"--contention-wait=0s"}))
 	require.Negative(t, cfg.ContentionWait, "none, and not the default")
 	require.Error(t, flags.Parse([]string{"--contention-wait=-1s"}))
-	require.Nil(t, flags.Lookup("stripe-secret"), "a secret is no flag: other users of a machine can read those")
+	for _, name := range []string{"stripe-secret", "stripe-secret-key", "resend-secret", "resend-api-key"} {
+		require.Nil(t, flags.Lookup(name), "a secret is no flag: other users of a machine can read those")
+	}
 }

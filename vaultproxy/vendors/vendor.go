@@ -68,6 +68,7 @@ type Request struct {
 	Path   string
 	Query  Params
 	Body   Params
+	JSON   []byte            // canonical, of vendors that take JSON; Body is empty then
 	Header map[string]string // vendor headers that take part in the meaning, such as a version
 }
 

@@ -22,7 +22,7 @@ import (
 
 // TestMain keeps the environment of whoever runs the tests out of them.
 func TestMain(m *testing.M) {
-	for _, name := range []string{"TOLLGATE_ADMIN_KEY", "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE"} {
+	for _, name := range []string{"TOLLGATE_ADMIN_KEY", "STRIPE_SECRET_KEY", "STRIPE_SECRET_KEY_FILE", "RESEND_API_KEY", "RESEND_API_KEY_FILE"} {
 		_ = os.Unsetenv(name)
 	}
 	m.Run()
@@ -86,12 +86,13 @@ func TestVaultproxy_TellsWhatIsWrongInOneLine(t *testing.T) {
 	}
 }
 
-func TestServe_WantsTheVendorsSecret(t *testing.T) {
+func TestServe_WantsTheSecretOfAVendor(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	code, _, stderr := runOnce(t, "serve", "--state-dir", state, "--data-addr", "127.0.0.1:0")
 	require.Equal(t, 1, code)
-	requireOneLine(t, stderr, "set STRIPE_SECRET_KEY, or STRIPE_SECRET_KEY_FILE")
+	requireOneLine(t, stderr, "no vendor is configured: give the secret of at least one (Stripe: set STRIPE_SECRET_KEY")
+	require.Contains(t, stderr, "Resend: set RESEND_API_KEY")
 	require.NoDirExists(t, state)
 }
 
