@@ -30,6 +30,7 @@ type request struct {
 	batchSize     int
 	parallelism   int
 	duplicates    bool
+	notices       notices
 }
 
 func (r *request) bind(set *pflag.FlagSet) {
@@ -45,6 +46,7 @@ func (r *request) bind(set *pflag.FlagSet) {
 	set.IntVar(&r.window, "window", 64, "concurrent charges in one batch")
 	set.IntVar(&r.batchSize, "batch-size", 500, "customers in one batch, a child workflow")
 	set.IntVar(&r.parallelism, "parallelism", 2, "batches at once")
+	r.notices.bind(set)
 	set.BoolVar(&r.duplicates, "allow-duplicates", false, "accept a customer on more than one line; each line is charged")
 }
 
@@ -72,6 +74,9 @@ func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
 		if in.PerChargeCapUSD, err = amount("--per-charge-cap-usd", r.perChargeCap); err != nil {
 			return in, err
 		}
+	}
+	if err := r.notices.into(&in); err != nil {
+		return in, err
 	}
 	if err := r.checkBounds(); err != nil {
 		return in, err
