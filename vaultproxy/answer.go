@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
@@ -86,4 +87,30 @@ func retryAfter(a vendors.Answer) time.Duration {
 		return time.Second
 	}
 	return min(time.Duration(seconds)*time.Second, 5*time.Minute)
+}
+
+// inDialect turns an answer of our own into the shape in which the vendor's SDK
+// decodes errors, where that shape has no place for our fields.
+func (p *Proxy) inDialect(c *call, answer reply) reply {
+	u := p.upstreams[c.spoken]
+	if u == nil || answer.header["Tollgate-Denied"] == "" {
+		return answer
+	}
+	denier, ok := u.vendor.(vendors.Denier)
+	if !ok {
+		return answer
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(answer.body, &fields); err != nil {
+		return answer
+	}
+	spoken := jsonReply(answer.status, denier.Denial(answer.status, fields))
+	spoken.header = answer.header
+	return spoken
+}
+
+// firstSegment is the first segment of a request's target, as it came in.
+func firstSegment(target string) string {
+	segment, _, _ := strings.Cut(strings.TrimPrefix(target, "/"), "/")
+	return segment
 }

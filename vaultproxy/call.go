@@ -17,6 +17,7 @@ import (
 type call struct {
 	started        time.Time
 	method         string
+	spoken         string // first segment of the path as it came in: whose SDK it may be that calls
 	path           string // canonical, below the vendor's name
 	grant          *grant
 	upstream       *upstream
@@ -44,7 +45,7 @@ type call struct {
 func (p *Proxy) Data() http.Handler { return http.HandlerFunc(p.serveCall) }
 
 func (p *Proxy) serveCall(w http.ResponseWriter, r *http.Request) {
-	c := &call{started: time.Now(), method: r.Method}
+	c := &call{started: time.Now(), method: r.Method, spoken: firstSegment(r.RequestURI)}
 	select { // by itself: with a slot free as well, a select of both would choose at random
 	case <-p.draining:
 		p.finish(w, c, p.denied(c, deny(Overloaded, "this vault proxy is shutting down; try again")))
@@ -203,6 +204,7 @@ const recordTimeout = 5 * time.Second
 
 // finish answers and writes the one log line of the call.
 func (p *Proxy) finish(w http.ResponseWriter, c *call, answer reply) {
+	answer = p.inDialect(c, answer)
 	if c.callID != "" {
 		answer.set("Tollgate-Call-Id", c.callID)
 	}

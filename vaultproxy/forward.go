@@ -122,7 +122,11 @@ func (u *upstream) request(ctx context.Context, w vendors.Wire, idempotencyKey s
 	if w.Method != http.MethodGet {
 		body = oneWay{bytes.NewReader(w.Body)}
 	}
-	target := strings.TrimSuffix(u.base.String(), "/") + w.Target
+	base := u.base.String()
+	if placer, ok := u.vendor.(vendors.Placer); ok {
+		base = placer.Place(base, w.Target)
+	}
+	target := strings.TrimSuffix(base, "/") + w.Target
 	req, err := http.NewRequestWithContext(ctx, w.Method, target, body)
 	if err != nil {
 		return nil, errors.New("the request cannot be built")

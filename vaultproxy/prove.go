@@ -42,14 +42,17 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 	switch {
 	case err != nil:
 		p.log.Warn("look-up failed", "call_id", row.ID, "error", err)
-		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(row))
+		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(u, row))
 	case finding.Found:
-		return p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
+		return p.book(ctx, u, row, judgement{finding.Verdict, result{answer: finding.Answer}}, audit)
 	case finding.Absent && fenced:
-		return p.book(ctx, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
+		return p.book(ctx, u, row, judgement{Verdict: vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "not_done"}}, audit)
 	case finding.Absent && (by == ledger.ByReconciler || repeats(row)):
 		// Nobody asks for it, or asking again is of no use: wait for the fence.
-		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(row))
+		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(u, row))
+	case u.vendor.IdempotencyHeader() == "":
+		// The vendor would do again what it has done: nothing but a look-up may tell.
+		return row, p.store.Unclaim(ctx, row.Seq, p.lookAgain(u, row))
 	}
 	return p.resend(ctx, u, row, s, audit)
 }
@@ -59,7 +62,7 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 func (p *Proxy) lookUp(ctx context.Context, u *upstream, s vendors.Sent) (vendors.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
 	defer cancel()
-	return u.vendor.Lookup(ctx, s, p.getter(u))
+	return u.vendor.Lookup(ctx, s, finder{p.getter(u), p.store, u.vendor.Name(), s.CallID})
 }
 
 // repeats reports whether the vendor has answered a resend with the failure that
@@ -83,17 +86,36 @@ func (p *Proxy) resend(ctx context.Context, u *upstream, row ledger.Call, s vend
 		return row, err
 	}
 	j := judge(u.vendor, s, p.send(ctx, u, recorded, s.Wire))
-	return p.book(ctx, recorded, j, audit)
+	return p.book(ctx, u, recorded, j, audit)
+}
+
+// finder is what a look-up of one call may ask.
+type finder struct {
+	vendors.Getter
+	store  ledger.Store
+	vendor string
+	callID string
+}
+
+var _ vendors.Books = finder{}
+
+// Taken reports whether another call holds or has settled an object.
+func (f finder) Taken(ctx context.Context, object string) (bool, error) {
+	row, err := f.store.Booking(ctx, f.vendor, object)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && row.ID != f.callID, err
 }
 
 // book stores what a proof came to.
-func (p *Proxy) book(ctx context.Context, row ledger.Call, j judgement, audit ledger.AuditRow) (ledger.Call, error) {
+func (p *Proxy) book(ctx context.Context, u *upstream, row ledger.Call, j judgement, audit ledger.AuditRow) (ledger.Call, error) {
 	answer := reply{}
 	if j.Final() {
 		answer = vendorReply(j.result.answer)
 	}
 	r := p.resolution(row, j, answer, audit)
-	r.NextCheck = p.lookAgain(row)
+	r.NextCheck = p.lookAgain(u, row)
 	r.Audit.Status = 0 // nobody was answered by this
 	if row.Answered {
 		r.Answered, r.Answer = false, nil
@@ -127,8 +149,14 @@ func (p *Proxy) untilFenced(ctx context.Context, row ledger.Call) (time.Duration
 func (p *Proxy) fence() time.Duration { return sendWithin + p.timeout + fenceMargin }
 
 // lookAgain is when the reconciler comes back to a call that may soon be told
-// apart: once the fence is over at the latest, however often it was looked at.
-func (p *Proxy) lookAgain(row ledger.Call) time.Duration { return min(backOff(row.Checks), p.fence()) }
+// apart: once the fence is over at the latest, however often it was looked at, if
+// that may tell something.
+func (p *Proxy) lookAgain(u *upstream, row ledger.Call) time.Duration {
+	if pacer, ok := u.vendor.(vendors.Pacer); ok {
+		return pacer.Pace(row.Checks)
+	}
+	return min(backOff(row.Checks), p.fence())
+}
 
 // lease is longer than a look-up and a resend together can take: lookUp is bounded.
 func (p *Proxy) lease() time.Duration { return 4*p.timeout + 10*time.Second }

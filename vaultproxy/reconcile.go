@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
 const (
@@ -106,6 +107,9 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
 		return p.setAside(ctx, row, err)
 	}
 	again := backOff(row.Checks + 2)
+	if pacer, ok := u.vendor.(vendors.Pacer); ok {
+		again = pacer.Pace(row.Checks)
+	}
 	// Without its request the profile takes the call for one that may still go on.
 	wire, err := p.storedRequest(row)
 	if err != nil && p.unreadable.first(row.Seq) {
@@ -121,6 +125,6 @@ func (p *Proxy) follow(ctx context.Context, u *upstream, seq int64) error {
 	if !finding.Found || open {
 		return p.store.Unclaim(ctx, row.Seq, again)
 	}
-	_, err = p.book(ctx, row, judgement{finding.Verdict, result{answer: finding.Answer}}, ledger.AuditRow{By: ledger.ByReconciler})
+	_, err = p.book(ctx, u, row, judgement{finding.Verdict, result{answer: finding.Answer}}, ledger.AuditRow{By: ledger.ByReconciler})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
 // firstCheck is when the reconciler first looks at an unknown call: a caller
@@ -17,6 +18,9 @@ const firstCheck = 2 * time.Second
 func (p *Proxy) settle(ctx context.Context, c *call, j judgement) reply {
 	answer := answerOf(j)
 	r := p.resolution(c.row, j, answer, c.audit(ledger.ByCaller))
+	if pacer, ok := c.upstream.vendor.(vendors.Pacer); ok && j.Outcome == ledger.OutcomeCommitted {
+		r.NextCheck = pacer.Pace(0)
+	}
 	row, moved, err := p.resolve(ctx, r)
 	switch {
 	case errors.Is(err, ledger.ErrObjectTaken):

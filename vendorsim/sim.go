@@ -16,6 +16,8 @@ const (
 	DefaultSlowDelay       = 1500 * time.Millisecond
 	DefaultProcessingReads = 2
 	DefaultProcessingDelay = 5 * time.Second
+
+	DefaultTwilioPriceDelay = 10 * time.Second
 )
 
 // Config says how a Sim behaves. The zero value is a well-behaved vendor on the wall clock.
@@ -47,6 +49,12 @@ type Config struct {
 	ProcessingReads int
 	ProcessingDelay time.Duration
 
+	// TwilioPriceDelay is how long after its creation a message shows its price, and a call after
+	// its end: DefaultTwilioPriceDelay if zero.
+	TwilioPriceDelay time.Duration
+	// TwilioListLag is how long a new message or call is missing from Twilio's lists.
+	TwilioListLag time.Duration
+
 	// Logger receives warnings, and one line a request at debug level. Nil discards them.
 	Logger *slog.Logger
 }
@@ -59,6 +67,7 @@ type Sim struct {
 	dealer  *dealer
 	stripe  *stripe
 	resend  *resend
+	twilio  *twilio
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -79,8 +88,7 @@ func New(cfg Config) (*Sim, error) {
 		dealer:  newDealer(cfg.Seed, cfg.Faults, cfg.Script),
 		closing: make(chan struct{}),
 	}
-	s.stripe = newStripe(s)
-	s.resend = newResend(s)
+	s.stripe, s.resend, s.twilio = newStripe(s), newResend(s), newTwilio(s)
 	return s, nil
 }
 
@@ -93,7 +101,7 @@ func (c *Config) validate() error {
 			return fmt.Errorf("vendorsim: an API key must start with sk_test_, sk_sim_ or rk_test_")
 		}
 	}
-	if c.SlowDelay < 0 || c.Latency < 0 || c.ProcessingDelay < 0 || c.ProcessingReads < 0 {
+	if c.SlowDelay < 0 || c.Latency < 0 || c.TwilioPriceDelay < 0 || c.TwilioListLag < 0 || c.ProcessingDelay < 0 || c.ProcessingReads < 0 {
 		return fmt.Errorf("vendorsim: delays and counts must not be negative")
 	}
 	return c.Faults.validate()
@@ -115,6 +123,9 @@ func (c *Config) fillDefaults() {
 	if c.ProcessingDelay == 0 {
 		c.ProcessingDelay = DefaultProcessingDelay
 	}
+	if c.TwilioPriceDelay == 0 {
+		c.TwilioPriceDelay = DefaultTwilioPriceDelay
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -123,7 +134,8 @@ func (c *Config) fillDefaults() {
 // redirectTarget is where Redirect302 points.
 const redirectTarget = "/sim/redirect-target"
 
-// Handler serves each vendor under its own paths (/v1/… for Stripe, /emails… for Resend), and besides them GET
+// Handler serves the vendors under their own paths (/v1/… for Stripe, /emails… for Resend,
+// /2010-04-01/… and /v2/Services/… for Twilio), and besides them GET
 // /sim/truth and GET /healthz. Connection faults need HTTP/1.
 func (s *Sim) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +145,8 @@ func (s *Sim) Handler() http.Handler {
 			s.stripe.ServeHTTP(w, r)
 		case isResendPath(r.URL.Path):
 			s.resend.ServeHTTP(w, r)
+		case servesTwilio(r.URL.Path):
+			s.twilio.ServeHTTP(w, r)
 		case r.URL.Path == "/healthz" && r.Method == http.MethodGet:
 			writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 		case r.URL.Path == "/sim/truth" && r.Method == http.MethodGet:
@@ -141,7 +155,7 @@ func (s *Sim) Handler() http.Handler {
 			s.journal.redirectsFollowed.Add(1)
 			writeJSON(w, http.StatusOK, map[string]string{"status": "followed"})
 		default:
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /emails, /sim/truth and /healthz"})
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /emails, /2010-04-01/, /sim/truth and /healthz"})
 		}
 	})
 }
@@ -149,15 +163,20 @@ func (s *Sim) Handler() http.Handler {
 // Truth returns what really happened so far.
 func (s *Sim) Truth() Truth {
 	s.stripe.settleDue(s.cfg.Now())
-	return s.journal.truth()
+	truth := s.journal.truth()
+	truth.Twilio = s.twilio.tell()
+	return truth
 }
 
 // Faults counts the faults that struck so far, by kind.
 func (s *Sim) Faults() map[string]int { return s.journal.faultCounts() }
 
-// NextFaults scripts the next requests that a fault may strike, one fault each in order of
+// NextFaults scripts the next requests to Stripe that a fault may strike, one fault each in order of
 // arrival, before the deck or Config.Script are asked again. NoFault lets one through.
 func (s *Sim) NextFaults(faults ...Fault) { s.dealer.enqueue(faults) }
+
+// NextTwilioFaults is NextFaults for requests to Twilio, whose schedule is one of its own.
+func (s *Sim) NextTwilioFaults(faults ...Fault) { s.twilio.dealer.enqueue(faults) }
 
 // Close lets go at once of all answers that are being held back, now and from now on. It does
 // not wait for them and is safe to call more than once.

@@ -75,6 +75,8 @@ type Truth struct {
 	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
 	// Emailed lists every e-mail sent, in order.
 	Emailed []EmailTruth `json:"emailed"`
+	// Twilio is what was done as Twilio; all of the above but Faults and the leaks is about Stripe.
+	Twilio TwilioTruth `json:"twilio"`
 }
 
 // microUSDPerCent converts Stripe's minor unit of usd.

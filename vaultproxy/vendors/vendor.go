@@ -31,12 +31,14 @@ type Vendor interface {
 	Wire(Quote, Stamp) Wire
 	// Credentials are the headers that carry the vendor's secret.
 	Credentials() map[string]string
-	// IdempotencyHeader is the header that makes repeats safe at this vendor,
-	// empty if there is none.
+	// IdempotencyHeader is the header that makes repeats safe at this vendor. Empty
+	// if there is none: then a call that may have arrived is never sent again, and
+	// what becomes of it is looked up or left to a person.
 	IdempotencyHeader() string
 	// Judge says what an answer proves about the send that it answers.
 	Judge(Sent, Answer) Verdict
-	// Lookup finds out what became of a call, without causing anything.
+	// Lookup finds out what became of a call, without causing anything. The Getter
+	// is a Books too.
 	Lookup(context.Context, Sent, Getter) (Finding, error)
 	// Follow reads the object that a committed call holds an amount for and says
 	// what its state proves.

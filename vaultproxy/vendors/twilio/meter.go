@@ -1,0 +1,100 @@
+package twilio
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/vendors"
+)
+
+// Meter works out the price from the request and the rate card alone.
+func (p *Profile) Meter(_ context.Context, r vendors.Request, _ vendors.View) (vendors.Quote, error) {
+	op, _, err := p.find(r.Method, r.Path)
+	if err != nil {
+		return vendors.Quote{}, err
+	}
+	q := vendors.Quote{Request: r, Operation: op.name, Template: op.template()}
+	switch op.name {
+	case messageCreate:
+		q.Price, err = p.meterMessage(r.Body)
+	case callCreate:
+		err = p.meterCall(&q)
+	case verifyStart:
+		q.Price, err = p.meterVerify(r.Body)
+	}
+	return q, err
+}
+
+// meterMessage prices a text by its segments, and one with media as an MMS.
+func (p *Profile) meterMessage(body vendors.Params) (money.USD, error) {
+	if err := p.checkCallback(body); err != nil {
+		return 0, err
+	}
+	from, hasFrom := body.Get("From")
+	service, hasService := body.Get("MessagingServiceSid")
+	switch {
+	case !hasFrom && !hasService:
+		return 0, refuse(vendors.Invalid, "From", "a message needs From or MessagingServiceSid")
+	case hasFrom && !isSender(from):
+		return 0, refuse(vendors.Unmetered, "From", "From must be a phone number, a short code or a sender's name; other channels are not metered")
+	case hasService && !isSID(service, "MG"):
+		return 0, refuse(vendors.Invalid, "MessagingServiceSid", "MessagingServiceSid must be MG and 32 hexadecimal digits")
+	}
+	to, _ := body.Get("To")
+	rates, region, err := p.destination(to)
+	if err != nil {
+		return 0, err
+	}
+	text, _ := body.Get("Body")
+	media := body.All("MediaUrl")
+	if text == "" && len(media) == 0 {
+		return 0, refuse(vendors.Invalid, "Body", "a message needs a Body or a MediaUrl")
+	}
+	if slices.Contains(media, "") {
+		return 0, refuse(vendors.Invalid, "MediaUrl", "MediaUrl is empty: leave it out instead")
+	}
+	if len(media) > 0 && rates.mms == 0 {
+		return 0, refuse(vendors.Unmetered, "MediaUrl", "the rate card has no price for an MMS to %s", region)
+	}
+	if rates.sms == 0 {
+		return 0, refuse(vendors.Unmetered, "To", "the rate card has no price for a text to %s", region)
+	}
+	price, err := times(rates.sms, segments(text))
+	if len(media) > 0 {
+		price = max(price, rates.mms) // where media cannot be delivered, the text goes as one
+	}
+	return price, err
+}
+
+func (p *Profile) meterVerify(body vendors.Params) (money.USD, error) {
+	if channel, _ := body.Get("Channel"); channel != "sms" {
+		return 0, refuse(vendors.Unmetered, "Channel", "only verifications with Channel=sms are metered")
+	}
+	to, _ := body.Get("To")
+	rates, region, err := p.destination(to)
+	if err != nil {
+		return 0, err
+	}
+	if rates.verify == 0 {
+		return 0, refuse(vendors.Unmetered, "To", "the rate card has no price for a verification in %s", region)
+	}
+	return rates.verify, nil
+}
+
+// checkCallback holds what Twilio may be told to call to what the operator allows.
+func (p *Profile) checkCallback(body vendors.Params) error {
+	if target, ok := body.Get("StatusCallback"); ok && !slices.Contains(p.callbacks, target) {
+		return refuse(vendors.ScopeDenied, "StatusCallback",
+			"StatusCallback has Twilio call an address that this proxy's operator has not allowed")
+	}
+	return nil
+}
+
+// times multiplies a price, or reports that nothing can cost that much.
+func times(price money.USD, n int64) (money.USD, error) {
+	if n < 0 || (n > 0 && price > money.Max/money.USD(n)) {
+		return 0, refuse(vendors.AmountInvalid, "", "the price of this request is too large to be counted")
+	}
+	return price * money.USD(n), nil
+}
