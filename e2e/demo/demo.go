@@ -97,7 +97,7 @@ func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.
 	if err != nil {
 		return "", 0, err
 	}
-	customers, err := customerlist.NewReader().Page(ctx, source, pinned, 0, pinned.Count)
+	contacts, err := customerlist.NewReader().Contacts(ctx, source, pinned, 0, pinned.Count)
 	if err != nil {
 		return "", 0, err
 	}
@@ -107,9 +107,10 @@ func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.
 		return "", 0, err
 	}
 	w := csv.NewWriter(f)
-	_ = w.Write([]string{"customer", "payment_method", "amount_cents", "currency"})
-	for _, c := range customers {
-		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency})
+	_ = w.Write([]string{"customer", "payment_method", "amount_cents", "currency", "email", "phone"})
+	for _, made := range contacts {
+		c := made.Customer
+		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency, made.Email, made.Phone})
 	}
 	w.Flush()
 	budget = cfg.BudgetUSD
@@ -123,7 +124,7 @@ func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.
 func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget money.USD) error {
 	args := append([]string{
 		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
-	}, cfg.RunArgs...)
+	}, append(noticeArgs(), cfg.RunArgs...)...)
 	cmd := s.Starter(ctx, args...)
 	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
 	var during chan error
@@ -175,11 +176,11 @@ func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, e
 	if err != nil {
 		return Result{}, nil, err
 	}
-	ledger, err := control.RunReport(ctx, status.Summary.RunLabel)
+	ledger, calls, err := booked(ctx, control, status.Summary.RunLabel)
 	if err != nil {
 		return Result{}, nil, err
 	}
-	calls, err := allCalls(ctx, control, status.Summary.RunLabel)
+	written, err := bookedNotices(ctx, control, *status.Summary)
 	if err != nil {
 		return Result{}, nil, err
 	}
@@ -188,7 +189,18 @@ func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, e
 		return Result{}, nil, err
 	}
 	out := outcome(*status.Summary, ledger, truth)
-	return out, problems(out, *status.Summary, ledger, calls, truth), nil
+	wrong := problems(out, *status.Summary, ledger, calls, truth)
+	return out, append(wrong, noticeProblems(&out, *status.Summary, written, truth)...), nil
+}
+
+// booked is what the ledger keeps under one label.
+func booked(ctx context.Context, control *client.Client, label string) (client.RunReport, []client.Call, error) {
+	report, err := control.RunReport(ctx, label)
+	if err != nil {
+		return report, nil, err
+	}
+	calls, err := allCalls(ctx, control, label)
+	return report, calls, err
 }
 
 func allCalls(ctx context.Context, control *client.Client, run string) ([]client.Call, error) {

@@ -28,7 +28,9 @@ type Result struct {
 	OverspendUSD     money.USD      `json:"overspend_usd"`     // what the vendor took above the cap
 	Replays          int            `json:"replays"`           // answered from the ledger, nothing sent
 	Faults           map[string]int `json:"faults"`            // by kind, as the vendor counted them
-	Seconds          float64        `json:"seconds"`           // of the run, from its start to its summary
+	Emails           *Notices       `json:"emails"`
+	Texts            *Notices       `json:"texts"`
+	Seconds          float64        `json:"seconds"` // of the run, from its start to its summary
 }
 
 // outcome builds the result from the three who know: the workflow's summary,
