@@ -301,7 +301,8 @@ func TestNotices_KnowEveryCodeThatTheProxyHas(t *testing.T) {
 	for code, info := range vaultproxy.Codes() {
 		want, known := table[string(code)]
 		require.True(t, known, "nothing is asserted for %s", code)
-		require.Equal(t, info.Retry, want.again, code)
+		again := info.Retry
+		require.Equal(t, want.again, again, code)
 		delete(table, string(code))
 	}
 	require.Empty(t, table, "codes that the proxy does not have")

@@ -76,7 +76,7 @@ func (p *noticePhase) work(ctx workflow.Context) {
 	p.detached, _ = workflow.NewDisconnectedContext(ctx)
 	p.result.StopReason = p.barred(ctx)
 	if p.result.StopReason == "" {
-		if err := p.issue(ctx); err != nil {
+		if err := p.issue(); err != nil {
 			workflow.GetLogger(ctx).Error("no vault key for the phase; nobody is written to", "phase", p.name, "error", err)
 			p.result.StopReason = stopOf(err)
 		}
@@ -108,7 +108,7 @@ func (p *noticePhase) barred(ctx workflow.Context) string {
 
 // issue is not cut off by a cancellation once it has begun: a key that is not
 // known could not be revoked.
-func (p *noticePhase) issue(ctx workflow.Context) error {
+func (p *noticePhase) issue() error {
 	var a *activities.Activities
 	detached := p.detached
 	return workflow.ExecuteActivity(controlOptions(detached, cleanUpTimeout), a.IssueNoticeKey, activities.IssueNoticeInput{

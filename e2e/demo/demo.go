@@ -190,7 +190,8 @@ func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, e
 	}
 	out := outcome(*status.Summary, ledger, truth)
 	wrong := problems(out, *status.Summary, ledger, calls, truth)
-	return out, append(wrong, noticeProblems(&out, *status.Summary, written, truth)...), nil
+	wrong = append(wrong, noticeProblems(&out, *status.Summary, written, truth)...)
+	return out, wrong, nil
 }
 
 // booked is what the ledger keeps under one label.
