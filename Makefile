@@ -3,6 +3,7 @@
 N          ?= 3000
 SEED       ?= 1
 BUDGET_USD ?=
+ROUNDS     ?= 20
 
 PKG       ?= ./...
 TESTFLAGS ?=
@@ -50,6 +51,11 @@ replay: ## replay the recorded workflow histories against today's code
 record: build ## record the workflow histories anew, on a real Temporal server
 	go build -o bin/ ./e2e/cmd/record
 	@exec scripts/with-peers temporal -- bin/record
+
+.PHONY: chaos
+chaos: build ## billing runs while worker, proxy and Temporal are killed again and again: SEED=1 ROUNDS=20
+	go build -o bin/ ./e2e/cmd/chaos
+	@exec scripts/with-peers temporal -- bin/chaos --seed $(SEED) --rounds $(ROUNDS)
 
 .PHONY: bench
 bench: build ## measure against bare baselines, side by side

@@ -27,7 +27,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath()))
 	})
-	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand())
+	root.AddCommand(p.runCommand(), p.statusCommand(), p.revokeCommand(), p.reportCommand(), p.keysCommand(), p.auditCommand(),
+		p.scheduleCommand())
 
 	code, line := exitCode(root.ExecuteContext(ctx))
 	if line != "" {

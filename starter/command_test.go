@@ -111,6 +111,18 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: "audit --json --ndjson", want: "give --json or --ndjson, not both"},
 		"audit of fewer than no rows": {
 			args: "audit --limit -1", want: "--limit must not be negative; zero means all rows"},
+		"a schedule of no plan": {
+			args: "schedule create --generate 3 --budget-usd 5", want: "which plan? give --plan, such as --plan pro"},
+		"a schedule on a day that not every month has": {
+			args: "schedule create --plan pro --generate 3 --budget-usd 5 --day 31", want: "--day is 31: it must be from 1 to 28, which every month has"},
+		"a schedule at no time of the day": {
+			args: "schedule create --plan pro --generate 3 --budget-usd 5 --at noon", want: `--at is "noon": give a time of the day in UTC, such as 06:00`},
+		"a schedule for one month": {
+			args: "schedule create --plan pro --period 2026-11", want: "unknown flag: --period; see 'starter schedule create --help'"},
+		"a schedule without a budget": {
+			args: "schedule create --plan pro --generate 3", want: "how much may the run spend? give --budget-usd, such as --budget-usd 500"},
+		"a pause of no schedule": {
+			args: "schedule pause", want: "which plan? give --plan, such as --plan pro"},
 		"a control URL that is not one": {
 			args: "keys --control-url proxy:8788 --admin-key-file ADMINKEY", want: "the vault proxy's control URL must look like http://127.0.0.1:8787"},
 	} {

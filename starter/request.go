@@ -35,6 +35,11 @@ type request struct {
 
 func (r *request) bind(set *pflag.FlagSet) {
 	r.target.bind(set)
+	r.bindTerms(set)
+}
+
+// bindTerms binds everything but what is billed.
+func (r *request) bindTerms(set *pflag.FlagSet) {
 	set.StringVar(&r.customers, "customers", "", "file of customers, CSV or JSON lines; the worker must be able to read it too")
 	set.IntVar(&r.generate, "generate", 0, "make up this many customers instead, for demonstrations")
 	set.Int64Var(&r.seed, "seed", 1, "seed of the made-up customers; the same seed makes the same list")
@@ -53,18 +58,29 @@ func (r *request) bind(set *pflag.FlagSet) {
 // input checks everything that can be checked without a server, the whole
 // customer list included: a wrong line is told before anything is started.
 func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
+	if _, err := workflowID(r.target.plan, r.target.period); err != nil {
+		return workflows.BillingInput{}, err
+	}
+	in, err := r.terms(ctx)
+	if err != nil {
+		return in, err
+	}
+	in.Plan, in.Period = r.target.plan, r.target.period
+	if err := in.Validate(); err != nil {
+		return in, usage(err.Error())
+	}
+	return in, nil
+}
+
+// terms is everything but what is billed.
+func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 	in := workflows.BillingInput{
-		Plan:          r.target.plan,
-		Period:        r.target.period,
 		KeyTTL:        r.keyTTL,
 		ChargeTimeout: r.chargeTimeout,
 		SettleTimeout: r.settleTimeout,
 		Window:        r.window,
 		BatchSize:     r.batchSize,
 		Parallelism:   r.parallelism,
-	}
-	if _, err := workflowID(r.target.plan, r.target.period); err != nil {
-		return in, err
 	}
 	var err error
 	if in.BudgetUSD, err = amount("--budget-usd", r.budget); err != nil {
@@ -87,9 +103,6 @@ func (r *request) input(ctx context.Context) (workflows.BillingInput, error) {
 	in.Pinned, err = customerlist.Pin(ctx, in.Customers)
 	if err != nil {
 		return in, listFailure(r.customers, err)
-	}
-	if err := in.Validate(); err != nil {
-		return in, usage(err.Error())
 	}
 	return in, nil
 }

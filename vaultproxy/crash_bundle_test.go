@@ -252,7 +252,7 @@ func (c *crash) askAll(items []item) []httpAnswer {
 // tryAgain are the codes that invite to it.
 func tryAgain(code string) bool {
 	switch code {
-	case "outcome_unknown", "idempotency_in_flight", "cap_contended":
+	case "outcome_unknown", "idempotency_in_flight", "cap_contended", "ledger_unavailable":
 		return true
 	}
 	return false

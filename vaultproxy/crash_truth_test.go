@@ -1,6 +1,7 @@
 package vaultproxy_test
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/stretchr/testify/require"
@@ -26,11 +27,8 @@ func (c *crash) nothingGivenBack() {
 // booked sums up the run, and holds its budget to its cap and its calls.
 func (c *crash) booked() (settled, held money.USD) {
 	c.t.Helper()
-	lines, err := c.store.Verify(c.t.Context())
-	require.NoError(c.t, err)
-	require.Empty(c.t, lines)
-	reports, err := c.store.RunReports(c.t.Context(), c.run())
-	require.NoError(c.t, err)
+	require.Empty(c.t, asked(c, func() ([]string, error) { return c.store.Verify(c.t.Context()) }))
+	reports := asked(c, func() ([]ledger.RunReport, error) { return c.store.RunReports(c.t.Context(), c.run()) })
 	require.Len(c.t, reports, 1)
 	b := reports[0].Budget
 	require.Equal(c.t, crashCap, b.Cap)
@@ -41,9 +39,26 @@ func (c *crash) booked() (settled, held money.USD) {
 
 func (c *crash) calls() []ledger.Call {
 	c.t.Helper()
-	calls, err := c.store.Calls(c.t.Context(), ledger.CallFilter{Run: c.run()})
+	return asked(c, func() ([]ledger.Call, error) {
+		return c.store.Calls(c.t.Context(), ledger.CallFilter{Run: c.run()})
+	})
+}
+
+// asked reads from the ledger, a few times where a server has just gone that
+// connections of the pool still lead to.
+func asked[T any](c *crash, read func() (T, error)) T {
+	c.t.Helper()
+	var (
+		found T
+		err   error
+	)
+	for range 10 {
+		if found, err = read(); !errors.Is(err, ledger.ErrUnavailable) {
+			break
+		}
+	}
 	require.NoError(c.t, err)
-	return calls
+	return found
 }
 
 func (c *crash) final() bool {

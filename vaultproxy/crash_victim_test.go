@@ -62,30 +62,33 @@ const (
 	secondPhase = "second" // of the key during whose issue a victim dies
 )
 
-// lethalStore kills its process at one step.
-type lethalStore struct {
+// struckStore is a store with which something happens at one step.
+type struckStore struct {
 	ledger.Store
-	death death
+	death  death
+	strike func()
 }
 
-// at kills the process if the step is the one, as kill -9 does: nothing is
-// flushed, closed or said.
-func (s *lethalStore) at(step death, reached bool) {
-	if s.death != step || !reached {
-		return
+func (s *struckStore) at(step death, reached bool) {
+	if s.death == step && reached {
+		s.strike()
 	}
+}
+
+// killSelf ends the process as kill -9 does: nothing is flushed, closed or said.
+func killSelf() {
 	_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 	select {} // the signal may take another thread first
 }
 
-func (s *lethalStore) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reserved, error) {
+func (s *struckStore) Reserve(ctx context.Context, r ledger.Reservation) (ledger.Reserved, error) {
 	s.at(beforeReserve, r.Item == lastItem)
 	out, err := s.Store.Reserve(ctx, r)
 	s.at(afterReserve, r.Item == lastItem && err == nil)
 	return out, err
 }
 
-func (s *lethalStore) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, bool, error) {
+func (s *struckStore) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, bool, error) {
 	settles, proves := r.Audit.Item == lastItem, r.Audit.Item == "" // a proof's row names no item by itself
 	s.at(beforeSettle, settles)
 	s.at(beforeProof, proves)
@@ -95,21 +98,21 @@ func (s *lethalStore) Resolve(ctx context.Context, r ledger.Resolution) (ledger.
 	return c, moved, err
 }
 
-func (s *lethalStore) Issue(ctx context.Context, spec ledger.KeySpec) (ledger.Key, bool, error) {
+func (s *struckStore) Issue(ctx context.Context, spec ledger.KeySpec) (ledger.Key, bool, error) {
 	s.at(beforeIssue, spec.Phase == secondPhase)
 	k, minted, err := s.Store.Issue(ctx, spec)
 	s.at(afterIssue, spec.Phase == secondPhase && minted)
 	return k, minted, err
 }
 
-func (s *lethalStore) RevokeKey(ctx context.Context, keyID string) (ledger.Revocation, error) {
+func (s *struckStore) RevokeKey(ctx context.Context, keyID string) (ledger.Revocation, error) {
 	s.at(beforeRevoke, true)
 	out, err := s.Store.RevokeKey(ctx, keyID)
 	s.at(afterRevoke, err == nil)
 	return out, err
 }
 
-func (s *lethalStore) CloseRun(ctx context.Context, tenant, run string) (ledger.Revocation, error) {
+func (s *struckStore) CloseRun(ctx context.Context, tenant, run string) (ledger.Revocation, error) {
 	s.at(beforeClose, true)
 	out, err := s.Store.CloseRun(ctx, tenant, run)
 	s.at(afterClose, err == nil)
@@ -161,7 +164,7 @@ func serveVictim(ctx context.Context, told string, logs io.Writer) (net.Addr, er
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := proxyOver(&lethalStore{Store: store, death: o.Death}, o.Vendor, logs)
+	proxy, err := proxyOver(&struckStore{Store: store, death: o.Death, strike: killSelf}, o.Vendor, logs)
 	if err != nil {
 		return nil, err
 	}

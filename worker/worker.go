@@ -111,6 +111,7 @@ func (m *Main) Run(ctx context.Context) error {
 	w.RegisterWorkflow(workflows.Billing)
 	w.RegisterWorkflow(workflows.ChargeBatch)
 	w.RegisterWorkflow(workflows.NotifyBatch)
+	w.RegisterWorkflow(workflows.ScheduledBilling)
 	w.RegisterActivity(acts)
 	if err := w.Start(); err != nil {
 		return temporaldial.Refusal(opts, "start polling", err)

@@ -461,8 +461,8 @@ func TestBillingInput_RefusesNoticesThatCannotBeSent(t *testing.T) {
 func TestReceiptsInput_TakesOneAddressAsSender(t *testing.T) {
 	t.Parallel()
 	for from, ok := range map[string]bool{
-		"billing@example.com": true, "Acme <billing@example.com>": true, "Acme, Inc. <billing@mail.example.com>": true,
-		"": false, "billing": false, "billing@localhost": false, "@example.com": false, "a@b@example.com": false,
+		"billing@example.com": true, "Acme <billing@example.com>": true, "Acme Inc. <billing@mail.example.com>": true,
+		"": false, "Acme, Inc. <billing@example.com>": false, "billing": false, "billing@localhost": false, "@example.com": false, "a@b@example.com": false,
 		"a@example.com, b@example.com": false, "Acme <billing@example.com": false, "Acme <a@example.com> <b@example.com>": false,
 		"Acme\r\nBcc: x <billing@example.com>": false, "billing@.com": false,
 	} {

@@ -167,9 +167,9 @@ func checkTemplate(what, text string) error {
 // finds slips; the proxy and the vendor judge the rest.
 func isSender(from string) bool {
 	address := from
-	if _, inside, named := strings.Cut(from, "<"); named {
+	if name, inside, named := strings.Cut(from, "<"); named {
 		closed := false
-		if address, closed = strings.CutSuffix(inside, ">"); !closed {
+		if address, closed = strings.CutSuffix(inside, ">"); !closed || strings.ContainsAny(name, `@,;()"\`) {
 			return false
 		}
 	}

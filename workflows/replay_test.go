@@ -59,6 +59,7 @@ func replay(t *testing.T, path string) error {
 	replayer.RegisterWorkflow(workflows.Billing)
 	replayer.RegisterWorkflow(workflows.ChargeBatch)
 	replayer.RegisterWorkflow(workflows.NotifyBatch)
+	replayer.RegisterWorkflow(workflows.ScheduledBilling)
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	return replayer.ReplayWorkflowHistoryWithOptions(quiet, history, worker.ReplayWorkflowHistoryOptions{
 		OriginalExecution: workflow.Execution{ID: started.GetWorkflowId(), RunID: started.GetOriginalExecutionRunId()},

@@ -51,7 +51,7 @@ var ErrFailed = errors.New("the demo failed")
 // Run runs the demo and stops all that it started. The Result is filled in as
 // far as it got.
 func Run(ctx context.Context, cfg Config) (Result, error) {
-	list, budget, err := writeCustomers(ctx, cfg)
+	list, budget, err := WriteCustomers(ctx, cfg.Stack, cfg.Customers, cfg.BudgetUSD)
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,10 +71,14 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 		return Result{}, err
 	}
 	seconds := time.Since(began)
-	out, wrong, err := check(ctx, cfg, s)
+	if err := report(ctx, cfg, s); err != nil {
+		return Result{}, err
+	}
+	out, wrong, err := Check(ctx, s)
 	if err != nil {
 		return out, err
 	}
+	wrong = append(wrong, missing(out)...)
 	out.Seconds = float64(seconds.Milliseconds()) / 1000
 	if cfg.After != nil {
 		if err := cfg.After(ctx, s, out); err != nil {
@@ -90,9 +94,10 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 
-// writeCustomers writes the list to charge and works out the budget.
-func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.USD, err error) {
-	source := customerlist.Source{Generate: cfg.Customers, Seed: cfg.Stack.Seed}
+// WriteCustomers writes a list to charge, made up by the stack's seed, into its
+// folder. A budget of zero becomes most of the list's total, but not all of it.
+func WriteCustomers(ctx context.Context, s stack.Config, customers int, budget money.USD) (path string, _ money.USD, err error) {
+	source := customerlist.Source{Generate: customers, Seed: s.Seed}
 	pinned, err := customerlist.Pin(ctx, source)
 	if err != nil {
 		return "", 0, err
@@ -101,7 +106,7 @@ func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.
 	if err != nil {
 		return "", 0, err
 	}
-	path = filepath.Join(cfg.Stack.Dir, "customers.csv")
+	path = filepath.Join(s.Dir, "customers.csv")
 	f, err := os.Create(path)
 	if err != nil {
 		return "", 0, err
@@ -113,7 +118,6 @@ func writeCustomers(ctx context.Context, cfg Config) (path string, budget money.
 		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency, made.Email, made.Phone})
 	}
 	w.Flush()
-	budget = cfg.BudgetUSD
 	if budget == 0 {
 		budget = max(pinned.TotalUSD/money.Dollar*budgetShare/100, 1) * money.Dollar
 	}
@@ -151,8 +155,19 @@ func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget m
 // exitAttention is the starter's exit code for a run that ended and needs a look.
 const exitAttention = 4
 
-// check compares what the three say who know something of the run.
-func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, error) {
+// report prints what the run spent, as a person would ask for it.
+func report(ctx context.Context, cfg Config, s *stack.Stack) error {
+	cmd := s.Starter(ctx, "report", "--plan", Plan, "--period", Period)
+	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("starter report: %w", err)
+	}
+	return nil
+}
+
+// Check compares what the three say who know something of a run of Plan and
+// Period that has ended, and lists everything that must not be.
+func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
 	id, err := workflows.BillingWorkflowID(Plan, Period)
 	if err != nil {
 		return Result{}, nil, err
@@ -166,11 +181,6 @@ func check(ctx context.Context, cfg Config, s *stack.Stack) (Result, []string, e
 	}
 	if err := json.Unmarshal(raw, &status); err != nil || status.Summary == nil {
 		return Result{}, nil, errors.Join(errors.New("the run left no summary"), err)
-	}
-	report := s.Starter(ctx, "report", id)
-	report.Stdout, report.Stderr = cfg.Out, cfg.Err
-	if err := report.Run(); err != nil {
-		return Result{}, nil, fmt.Errorf("starter report: %w", err)
 	}
 	control, err := s.Control()
 	if err != nil {

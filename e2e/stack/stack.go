@@ -70,8 +70,10 @@ type Config struct {
 type Stack struct {
 	cfg          Config
 	TemporalAddr string // host:port of the Temporal frontend
+	temporalPort string
 	VendorURL    string
 	proxyURL     string // of both planes; empty until there is a proxy
+	proxyAddr    string // of a proxy on its own, which comes back at the same one
 	adminKey     string
 
 	temporal, vendor, proxy, worker *Process
@@ -145,16 +147,20 @@ func (s *Stack) tryTemporal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.TemporalAddr, s.temporalPort = addr, port
+	return s.runTemporal(ctx)
+}
+
+func (s *Stack) runTemporal(ctx context.Context) (err error) {
 	args := append([]string{
-		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", port, "--http-port", "0", "--metrics-port", "0",
+		"server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", s.temporalPort, "--http-port", "0", "--metrics-port", "0",
 		"--log-level", "error",
 	}, s.cfg.TemporalArgs...)
 	if s.temporal, err = s.spawn("temporal", s.cfg.Temporal, args...); err != nil {
 		return err
 	}
-	s.TemporalAddr = addr
 	err = s.temporal.until(ctx, "its frontend answers", func(ctx context.Context) error {
-		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", addr).Run()
+		return s.command(ctx, s.cfg.Temporal, "operator", "cluster", "health", "--address", s.TemporalAddr).Run()
 	})
 	if err == nil && s.temporal.ended() {
 		return s.temporal.failed("ended, and another server answers at its address")
@@ -162,8 +168,25 @@ func (s *Stack) tryTemporal(ctx context.Context) error {
 	return err
 }
 
+// KillTemporal ends the Temporal server as a power cut would.
+func (s *Stack) KillTemporal() error { return kill(&s.temporal, "Temporal server") }
+
+// RestartTemporal starts it again at the same address. Its workflows are still
+// there if Config.TemporalArgs keep them in a file (--db-filename).
+func (s *Stack) RestartTemporal(ctx context.Context) error { return s.runTemporal(ctx) }
+
+// KillProxy ends the proxy that runs on its own as a power cut would.
+func (s *Stack) KillProxy() error { return kill(&s.proxy, "proxy on its own") }
+
+// RestartProxy starts it again at the same address, on the same ledger.
+func (s *Stack) RestartProxy(ctx context.Context) error { return s.startProxy(ctx) }
+
 func (s *Stack) startProxy(ctx context.Context) (err error) {
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", anyPort}, s.vendorArgs()...)...)
+	addr := s.proxyAddr
+	if addr == "" {
+		addr = anyPort
+	}
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", addr}, s.vendorArgs()...)...)
 	if err != nil {
 		return err
 	}
@@ -172,6 +195,7 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 		return err
 	}
 	_, s.proxyURL, _ = strings.Cut(line, "control plane ")
+	s.proxyAddr = strings.TrimPrefix(s.proxyURL, "http://")
 	return nil
 }
 
@@ -212,12 +236,14 @@ func (s *Stack) StartWorkerOn(ctx context.Context, stateDir string) (err error) 
 }
 
 // KillWorker ends the worker as a power cut would.
-func (s *Stack) KillWorker() error {
-	if s.worker == nil {
-		return errors.New("no worker runs")
+func (s *Stack) KillWorker() error { return kill(&s.worker, "worker") }
+
+func kill(p **Process, what string) error {
+	if *p == nil {
+		return errors.New("no " + what + " runs")
 	}
-	err := s.worker.kill()
-	s.worker = nil
+	err := (*p).kill()
+	*p = nil
 	return err
 }
 

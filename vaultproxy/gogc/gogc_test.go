@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,9 +14,9 @@ func TestRelax(t *testing.T) {
 
 	t.Setenv("GOGC", "77")
 	Relax()
-	assert.Equal(t, 77, debug.SetGCPercent(77), "what the environment says stands")
+	require.Equal(t, 77, debug.SetGCPercent(77), "what the environment says stands")
 
 	require.NoError(t, os.Unsetenv("GOGC")) // t.Setenv puts it back
 	Relax()
-	assert.Equal(t, Percent, debug.SetGCPercent(77))
+	require.Equal(t, Percent, debug.SetGCPercent(77))
 }

@@ -1,0 +1,94 @@
+package vaultproxy_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tollgate/tollgate/vaultproxy/ledger"
+	"github.com/tollgate/tollgate/vaultproxy/ledger/postgres/pgtest"
+)
+
+// blow is what befalls a database server while proxies work with it.
+type blow func(*testing.T, *pgtest.Server)
+
+func blows() map[string]blow {
+	return map[string]blow{
+		"its connections are killed": killConnections,
+		"it is restarted":            func(t *testing.T, s *pgtest.Server) { t.Helper(); s.Restart(t) },
+		"it crashes and recovers":    func(t *testing.T, s *pgtest.Server) { t.Helper(); s.Crash(t); s.Start(t) },
+	}
+}
+
+func killConnections(t *testing.T, s *pgtest.Server) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), s.URL())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	_, err = conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	require.NoError(t, err)
+}
+
+// One server serves all of them, since it takes longer to make one than to
+// restart it.
+//
+//nolint:tparallel,paralleltest // one after the other: each knocks the server over
+func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Private(t)
+	for what, strike := range blows() {
+		for _, step := range []death{beforeReserve, afterReserve, beforeSettle, afterSettle, beforeProof, afterProof} {
+			t.Run(what+" "+string(step), func(t *testing.T) {
+				c := newCrash(t, struckBackend(t, server, step, strike))
+				p := crashPoint{charged: true}
+				c.liveOn()
+				c.crowdIn()
+				if step == beforeProof || step == afterProof {
+					c.vendor.treatPosts(last().customer(), answerLost)
+					c.postInVain()
+					c.clock.advance(3 * time.Second)   // a reconciler first looks after two
+					_ = c.proxy.Reconcile(t.Context()) // it may find its ledger gone
+				} else {
+					_, err := c.post(last())
+					require.NoError(t, err)
+				}
+				c.nothingGivenBack()
+				c.requireAnswers(c.comeBack(p.items()), p)
+				c.waiting.Wait()
+				c.reconcile()
+				c.agrees(p.chargedInTheEnd())
+				c.requireNoRoom(p)
+			})
+		}
+	}
+}
+
+// struckBackend is a ledger whose server fails once, at a step.
+func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow) backend {
+	t.Helper()
+	var once sync.Once
+	struck := false
+	t.Cleanup(func() { require.True(t, struck, "the step was never reached") })
+	return backend{
+		name:  "postgres",
+		fresh: func(*testing.T) string { return server.URL() },
+		open: func(ctx context.Context, where string, now func() time.Time) (ledger.Store, error) {
+			s, err := openDatabase(ctx, where, now)
+			if err != nil {
+				return nil, err
+			}
+			return &struckStore{Store: s, death: step, strike: func() {
+				once.Do(func() {
+					strike(t, server)
+					struck = true
+				})
+			}}, nil
+		},
+		lease: crashLease,
+	}
+}
