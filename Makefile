@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Scripts do what needs more than a line.
 
 N          ?= 3000
+K          ?= 1
 SEED       ?= 1
 BUDGET_USD ?=
 ROUNDS     ?= 20
@@ -30,9 +31,9 @@ build: ## build every program into bin/, statically linked
 	go build -ldflags='-s -w' -o bin/ $(PROGRAMS)
 
 .PHONY: demo
-demo: build ## a capped billing run from end to end: N=3000 SEED=1 BUDGET_USD=
+demo: build ## a capped billing run from end to end: N=3000 K=1 SEED=1 BUDGET_USD=
 	go build -o bin/ ./e2e/cmd/demo
-	@exec scripts/with-peers temporal -- bin/demo --customers $(N) --seed $(SEED) $(if $(BUDGET_USD),--budget-usd $(BUDGET_USD))
+	@exec scripts/with-peers temporal -- bin/demo --customers $(N) --charges-per-activity $(K) --seed $(SEED) $(if $(BUDGET_USD),--budget-usd $(BUDGET_USD))
 
 .PHONY: test
 test: ## every test, those against a real Temporal server and stripe-mock too: PKG=./... TESTFLAGS=

@@ -23,6 +23,7 @@ type ChargeInput struct {
 	Item           int                   `json:"item"`             // position in the pinned list
 	Customer       customerlist.Customer `json:"customer"`
 	Description    string                `json:"description,omitempty"` // shown by the vendor; equal in every attempt
+	Earlier        *Earlier              `json:"earlier,omitempty"`     // of a run that goes on where one ended
 }
 
 // ChargeResult is a charge that the vendor took, or took on.
@@ -44,12 +45,29 @@ func IdempotencyKey(rootWorkflowID string, item int) string {
 // It may be run any number of times for an item: the idempotency key lets one
 // attempt have an effect, and every other gets that one's answer.
 func (a *Activities) ChargeCustomer(ctx context.Context, in ChargeInput) (ChargeResult, error) {
+	result, replayed, err := a.send(ctx, in, 0)
+	if in.Earlier == nil || !replayed || ErrorType(err) != TypeChargeDeclined {
+		return result, err
+	}
+	number, err2 := a.retryNumber(ctx, in)
+	if err2 != nil {
+		return ChargeResult{}, err2
+	}
+	if number == 0 {
+		return result, err
+	}
+	result, _, err = a.send(ctx, in, number)
+	return result, err
+}
+
+// send makes one call to the proxy. The bool tells whether the ledger answered it
+// with what an earlier call came to.
+func (a *Activities) send(ctx context.Context, in ChargeInput, retry int) (_ ChargeResult, replayed bool, _ error) {
 	ctx, seen := observe(ctx)
-	key := IdempotencyKey(in.RootWorkflowID, in.Item)
 	intent, err := a.paymentIntents(in.VaultKey).New(&stripe.PaymentIntentParams{
 		Params: stripe.Params{
 			Context:        ctx,
-			IdempotencyKey: stripe.String(key),
+			IdempotencyKey: stripe.String(retryKey(in.RootWorkflowID, in.Item, retry)),
 			Headers: http.Header{
 				headerItem:       {strconv.Itoa(in.Item)},
 				headerWorkflowID: {in.RootWorkflowID},
@@ -67,10 +85,11 @@ func (a *Activities) ChargeCustomer(ctx context.Context, in ChargeInput) (Charge
 	if err != nil {
 		err = chargeError(seen, err)
 		a.log.DebugContext(ctx, "charge refused", slog.Int("item", in.Item), slog.Int("status", seen.status), slog.Any("error", err))
-		return ChargeResult{}, err
+		return ChargeResult{}, seen.replayed, err
 	}
 	a.log.DebugContext(ctx, "charge answered", slog.Int("item", in.Item), slog.String("state", string(intent.Status)), slog.Bool("replayed", seen.replayed))
-	return chargeResult(intent, seen)
+	result, err := chargeResult(intent, seen)
+	return result, seen.replayed, err
 }
 
 func chargeResult(intent *stripe.PaymentIntent, seen *answer) (ChargeResult, error) {

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -49,9 +50,25 @@ func TestIssueVaultKey_AsksForABoundedKeyUnderTheRunsIdentity(t *testing.T) {
 	require.Equal(t, map[string]any{
 		"vendor": "stripe", "allowed_endpoints": []any{"POST /v1/payment_intents"}, "expires_in": "2h0m0s",
 		"agent_run_label": "temporal/default/billing-pro-2026-11", "agent_name": "billing", "phase": "charge",
-		"total_usd_cap": "500.00", "run_usd_cap": "500.00", "per_call_usd_cap": "40.00",
-		"inputs_digest": "0a1b",
-	}, sent.body, "and no daily cap: midnight must not double the budget")
+		"run_usd_cap": "500.00", "per_call_usd_cap": "40.00", "inputs_digest": "0a1b",
+	}, sent.body, "no daily cap, since midnight must not double the budget, and none of the key's own, which nobody could raise")
+}
+
+func TestIssueVaultKey_SaysWhatCanBeDoneAboutARevokedRun(t *testing.T) {
+	t.Parallel()
+	for renew, advice := range map[bool]string{false: "--continue", true: "a person revoked the run"} {
+		t.Run(fmt.Sprintf("renew %t", renew), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.answer = denial(http.StatusConflict, "run_revoked", nil)
+			in := issueInput()
+			in.Renew = renew
+			_, err := b.env.ExecuteActivity(b.act.IssueVaultKey, in)
+			requireFault(t, err, activities.TypeRunRevoked, false)
+			require.ErrorContains(t, err, advice)
+			require.Equal(t, renew, b.requireOne(t).body["renew"] == true)
+		})
+	}
 }
 
 func TestControlPlane_ErrorsSayWhetherToTryAgain(t *testing.T) {

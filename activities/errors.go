@@ -49,7 +49,8 @@ const (
 	TypeCustomerListChanged = "CustomerListChanged"
 
 	TypeCustomerListUnread = "CustomerListUnread" // reading it failed for now; retryable
-	TypeInterrupted        = "Interrupted"        // the worker stops; another one goes on
+
+	TypeWorkerStopping = "WorkerStopping" // of an activity that charges many items; retryable
 )
 
 // rule is how one kind of refusal is told to Temporal.

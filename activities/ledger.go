@@ -45,14 +45,11 @@ func (a *Activities) ReadOutcomes(ctx context.Context, in OutcomesInput) (Outcom
 	out := OutcomesResult{Outcomes: make([]ItemOutcome, 0, len(in.Items))}
 	err := a.fromLedgerOf(ctx, in.KeyID, func() error {
 		for _, item := range in.Items {
-			page, err := a.control.Calls(ctx, client.CallQuery{
-				Run:            in.RunLabel,
-				IdempotencyKey: IdempotencyKey(in.RootWorkflowID, item),
-			})
+			calls, err := a.attempts(ctx, in.RunLabel, in.RootWorkflowID, item)
 			if err != nil {
 				return err
 			}
-			out.Outcomes = append(out.Outcomes, itemOutcome(item, page.Calls))
+			out.Outcomes = append(out.Outcomes, itemOutcome(item, calls))
 		}
 		return nil
 	})

@@ -19,6 +19,8 @@ type IssueNoticeInput struct {
 	PerCallCapUSD money.USD     `json:"per_call_cap_usd,omitempty"`
 	TTL           time.Duration `json:"ttl"`
 	ListSHA256    string        `json:"list_sha256"`
+	// Renew is that of IssueInput.
+	Renew bool `json:"renew,omitempty"`
 }
 
 // noticeVendor is who carries out a phase, and all that its key may call.
@@ -52,17 +54,17 @@ func (a *Activities) IssueNoticeKey(ctx context.Context, in IssueNoticeInput) (I
 		ExpiresIn:        in.TTL.String(),
 		AgentRunLabel:    in.NoticeLabel,
 		Phase:            in.Phase,
-		TotalUSDCap:      &in.BudgetUSD,
 		RunUSDCap:        &in.BudgetUSD,
 		AgentName:        agentName,
 		InputsDigest:     in.ListSHA256,
+		Renew:            in.Renew,
 	}
 	if in.PerCallCapUSD > 0 {
 		req.PerCallUSDCap = &in.PerCallCapUSD
 	}
 	key, err := a.control.Issue(ctx, req, in.NoticeLabel+"/"+in.Phase)
 	if err != nil {
-		return IssuedKey{}, controlError(err)
+		return IssuedKey{}, issueError(err, in.Renew)
 	}
 	report, err := a.control.RunReport(ctx, in.RunLabel)
 	if err != nil {

@@ -40,8 +40,10 @@ func (a *Activities) ReadNotices(ctx context.Context, in ReadNoticesInput) (Noti
 				continue
 			}
 			group.Go(func() error {
-				calls, err := a.callsOf(ctx, in.NoticeLabel, NoticeKey(in.Page.RootWorkflowID, in.Page.From+i, in.Phase))
-				letters[i] = noticeOutcome(calls)
+				page, err := a.control.Calls(ctx, client.CallQuery{
+					Run: in.NoticeLabel, IdempotencyKey: NoticeKey(in.Page.RootWorkflowID, in.Page.From+i, in.Phase),
+				})
+				letters[i] = noticeOutcome(page.Calls)
 				return err
 			})
 		}
@@ -75,9 +77,4 @@ func noticeOutcome(calls []client.Call) byte {
 		return NoticeFailed
 	}
 	return NoticeInDoubt
-}
-
-func (a *Activities) callsOf(ctx context.Context, run, idempotencyKey string) ([]client.Call, error) {
-	page, err := a.control.Calls(ctx, client.CallQuery{Run: run, IdempotencyKey: idempotencyKey})
-	return page.Calls, err
 }

@@ -69,7 +69,7 @@ func (a *Activities) chargedItems(ctx context.Context, in NoticePage) ([]bool, e
 		group.SetLimit(in.Concurrency)
 		for i := range charged {
 			group.Go(func() error {
-				calls, err := a.callsOf(ctx, in.RunLabel, IdempotencyKey(in.RootWorkflowID, in.From+i))
+				calls, err := a.attempts(ctx, in.RunLabel, in.RootWorkflowID, in.From+i)
 				charged[i] = err == nil && itemOutcome(i, calls).State == LedgerCharged
 				return err
 			})
@@ -240,7 +240,7 @@ func (p *noticePage) result(ctx context.Context) (NoticeResult, error) {
 	case p.failure != nil:
 		return NoticeResult{}, p.failure
 	case open || ctx.Err() != nil:
-		return NoticeResult{}, rule{errorType: TypeInterrupted, retry: true, text: "the worker stopped before the page was done"}.applicationError("", 0)
+		return NoticeResult{}, rule{errorType: TypeWorkerStopping, retry: true, text: "the worker stopped before the page was done"}.applicationError("", 0)
 	}
 	if activity.GetInfo(ctx).Attempt > 1 {
 		// An earlier attempt may have sent what it could no longer tell of.

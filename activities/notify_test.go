@@ -479,7 +479,7 @@ func TestIssueNoticeKey_AsksForItsOwnVendorLabelAndCaps(t *testing.T) {
 			require.Equal(t, map[string]any{
 				"vendor": want.vendor, "allowed_endpoints": []any{want.endpoint}, "expires_in": "2h0m0s",
 				"agent_run_label": noticeRun + "/" + phase, "phase": phase, "agent_name": "billing", "inputs_digest": "feed",
-				"total_usd_cap": 5.0, "run_usd_cap": 5.0, "per_call_usd_cap": 0.01,
+				"run_usd_cap": 5.0, "renew": true, "per_call_usd_cap": 0.01,
 			}, decimals(issued.body))
 		})
 	}
@@ -499,7 +499,7 @@ func TestIssueNoticeKey_GivesNoneToARunThatAPersonClosed(t *testing.T) {
 func issueNotice(phase string) activities.IssueNoticeInput {
 	return activities.IssueNoticeInput{
 		Phase: phase, RunLabel: noticeRun, ChargeKeyID: "key_1", NoticeLabel: noticeRun + "/" + phase,
-		BudgetUSD: 5 * money.Dollar, PerCallCapUSD: money.Cent, TTL: 2 * time.Hour, ListSHA256: "feed",
+		BudgetUSD: 5 * money.Dollar, PerCallCapUSD: money.Cent, TTL: 2 * time.Hour, ListSHA256: "feed", Renew: true,
 	}
 }
 

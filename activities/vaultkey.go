@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
@@ -26,6 +27,9 @@ type IssueInput struct {
 	// ListSHA256 of the pinned customer list: the ledger holds the run to it, also
 	// where Temporal has forgotten that there was one.
 	ListSHA256 string `json:"list_sha256"`
+	// Renew asks for a further key of the phase where the last one was revoked, as it
+	// is at the end of a run. A run that a person revoked is closed, and gets none.
+	Renew bool `json:"renew,omitempty"`
 }
 
 // IssuedKey is a vault key and what it is called in reports.
@@ -38,19 +42,19 @@ type IssuedKey struct {
 // IssueVaultKey issues the key of a run's phase. A retry gets the same key: its
 // identity is the root workflow and the phase, never the attempt.
 func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKey, error) {
-	// Totals and no daily cap: a run that crosses midnight UTC would otherwise
-	// have its budget a second time. The run cap besides the key's own makes a
-	// later key of the same run draw on the same money.
+	// The run's budget alone, and for all its days: a run that crosses midnight UTC
+	// would have a daily cap a second time. Every further key of the run draws on the
+	// same money, and a person who raises the run's cap raises it for all of them.
 	req := client.IssueRequest{
 		Vendor:           "stripe",
 		AllowedEndpoints: []string{chargeEndpoint},
 		ExpiresIn:        in.TTL.String(),
 		AgentRunLabel:    in.RunLabel,
 		Phase:            in.Phase,
-		TotalUSDCap:      &in.BudgetUSD,
 		RunUSDCap:        &in.BudgetUSD,
 		AgentName:        agentName,
 		InputsDigest:     in.ListSHA256,
+		Renew:            in.Renew,
 	}
 	if in.PerChargeCapUSD > 0 {
 		req.PerCallUSDCap = &in.PerChargeCapUSD
@@ -58,9 +62,23 @@ func (a *Activities) IssueVaultKey(ctx context.Context, in IssueInput) (IssuedKe
 	// The label and not the workflow ID alone: two namespaces may have the same one.
 	key, err := a.control.Issue(ctx, req, in.RunLabel+"/"+in.Phase)
 	if err != nil {
-		return IssuedKey{}, controlError(err)
+		return IssuedKey{}, issueError(err, in.Renew)
 	}
 	return IssuedKey(key), nil
+}
+
+// issueError says what can be done about a run whose last key was revoked: that
+// happens at the end of each run, and when a person ends it for good.
+func issueError(err error, renew bool) error {
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Code != "run_revoked" {
+		return controlError(err)
+	}
+	text := "the run's vault key was revoked, since the run ended or a person revoked it; 'starter run --continue' finishes a run that ended"
+	if renew {
+		text = "a person revoked the run: it is closed, and gets no further key, not even by --continue"
+	}
+	return rule{errorType: TypeRunRevoked, text: text}.applicationError("", 0)
 }
 
 // RevokeInput names a key.

@@ -279,5 +279,6 @@ func TestDemo_ItsLastLineIsJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"customers":0,"charged":0,"declined":0,"cap_denied":0,"not_attempted":0,"unknown":0,"failed":0,
 		"cap_usd":"500.00","settled_usd":"0.00","vendor_charged_usd":"0.00","vendor_charges":0,"duplicate_charges":0,
-		"overspend_usd":"0.00","replays":0,"faults":{"answer_lost":1},"seconds":0}`, string(line))
+		"overspend_usd":"0.00","replays":0,"faults":{"answer_lost":1},"seconds":0,"worker_peak_bytes":0,"histories":{"executions":0,
+		"longest":{"workflow_id":"","events":0,"bytes":0},"largest":{"workflow_id":"","events":0,"bytes":0}}}`, string(line))
 }

@@ -29,11 +29,20 @@ type request struct {
 	window        int
 	batchSize     int
 	parallelism   int
+	perActivity   int
+	activityWidth int
+	outageLimit   time.Duration
+	batchTimeout  time.Duration
+	keyRenewals   int
 	duplicates    bool
 	notices       notices
+	again         bool
+	retryDeclined bool
+	flags         *pflag.FlagSet
 }
 
 func (r *request) bind(set *pflag.FlagSet) {
+	r.flags = set
 	r.target.bind(set)
 	r.bindTerms(set)
 }
@@ -49,9 +58,16 @@ func (r *request) bindTerms(set *pflag.FlagSet) {
 	set.DurationVar(&r.chargeTimeout, "charge-timeout", 10*time.Minute, "for all attempts at one charge together")
 	set.DurationVar(&r.settleTimeout, "settle-timeout", 5*time.Minute, "wait at the end for charges whose outcome is being proved")
 	set.IntVar(&r.window, "window", 64, "concurrent charges in one batch")
-	set.IntVar(&r.batchSize, "batch-size", 500, "customers in one batch, a child workflow")
+	set.IntVar(&r.batchSize, "batch-size", 500, "customers in one batch, a child workflow; 2000 if --charges-per-activity is above 1")
 	set.IntVar(&r.parallelism, "parallelism", 2, "batches at once")
 	r.notices.bind(set)
+	set.IntVar(&r.perActivity, "charges-per-activity", 1, "charges made by one activity; more make a large run cheaper for Temporal, and one charge harder to see in it")
+	set.IntVar(&r.activityWidth, "activity-window", 8, "concurrent charges in such an activity, of those of --window")
+	set.DurationVar(&r.outageLimit, "outage-limit", 4*time.Hour, "wait for a vault proxy that does not answer, before the run stops")
+	set.DurationVar(&r.batchTimeout, "batch-timeout", 24*time.Hour, "wait for one batch to return, before the run stops without it")
+	set.IntVar(&r.keyRenewals, "key-renewals", 12, "how often a vault key that expired is issued anew")
+	set.BoolVar(&r.again, "continue", false, "finish a run that ended: same list, same budget; who was charged is not charged again")
+	set.BoolVar(&r.retryDeclined, "retry-declined", false, "with --continue: ask once more for what the vendor had declined")
 	set.BoolVar(&r.duplicates, "allow-duplicates", false, "accept a customer on more than one line; each line is charged")
 }
 
@@ -81,6 +97,20 @@ func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 		Window:        r.window,
 		BatchSize:     r.batchSize,
 		Parallelism:   r.parallelism,
+
+		ChargesPerActivity: r.perActivity,
+		ActivityWindow:     r.activityWidth,
+		OutageLimit:        r.outageLimit,
+		BatchTimeout:       r.batchTimeout,
+		KeyRenewals:        &r.keyRenewals,
+		Continue:           r.again,
+		RetryDeclined:      r.retryDeclined,
+	}
+	if r.perActivity > 1 && !r.flags.Changed("batch-size") {
+		in.BatchSize = 0 // the default of such a run
+	}
+	if r.retryDeclined && !r.again {
+		return in, usage("--retry-declined goes with --continue: a run tries again what an earlier one had declined")
 	}
 	var err error
 	if in.BudgetUSD, err = amount("--budget-usd", r.budget); err != nil {
@@ -124,21 +154,24 @@ func (r *request) checkBounds() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"--key-ttl", r.keyTTL}, {"--charge-timeout", r.chargeTimeout}, {"--settle-timeout", r.settleTimeout}} {
+	}{{"--key-ttl", r.keyTTL}, {"--charge-timeout", r.chargeTimeout}, {"--settle-timeout", r.settleTimeout}, {"--outage-limit", r.outageLimit}, {"--batch-timeout", r.batchTimeout}} {
 		if d.value < time.Second {
 			return usage(fmt.Sprintf("%s is %s: it must be at least 1s, such as 2h or 90s", d.flag, d.value))
 		}
 	}
 	for _, n := range []struct {
-		flag       string
-		value, max int
+		flag            string
+		value, min, max int
 	}{
-		{"--window", r.window, workflows.MaxWindow},
-		{"--batch-size", r.batchSize, workflows.MaxBatchSize},
-		{"--parallelism", r.parallelism, workflows.MaxParallelism},
+		{"--window", r.window, 1, workflows.MaxWindow},
+		{"--batch-size", r.batchSize, 1, workflows.MaxBatchSize},
+		{"--parallelism", r.parallelism, 1, workflows.MaxParallelism},
+		{"--charges-per-activity", r.perActivity, 1, workflows.MaxChargesPerActivity},
+		{"--activity-window", r.activityWidth, 1, workflows.MaxActivityWindow},
+		{"--key-renewals", r.keyRenewals, 0, workflows.MaxKeyRenewals},
 	} {
-		if n.value < 1 || n.value > n.max {
-			return usage(fmt.Sprintf("%s is %d: it must be from 1 to %d", n.flag, n.value, n.max))
+		if n.value < n.min || n.value > n.max {
+			return usage(fmt.Sprintf("%s is %d: it must be from %d to %d", n.flag, n.value, n.min, n.max))
 		}
 	}
 	return nil

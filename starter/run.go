@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -22,7 +24,8 @@ func (p *program) runCommand() *cobra.Command {
 		Use:   "run --plan PLAN --period YYYY-MM (--customers FILE | --generate N) --budget-usd DOLLARS",
 		Short: "Start a billing run",
 		Long: "Start a billing run: every customer of the list is charged once, until the budget is used up.\n" +
-			"A plan is billed once for a period; starting it again exits with code 3.",
+			"A plan is billed once for a period; starting it again exits with code 3. A run that ended before\n" +
+			"everybody was charged is finished by the same command with --continue.",
 		Example: "  starter run --plan pro --period 2026-11 --customers list.csv --budget-usd 500 --wait",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,10 +54,17 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 	}
 	defer connected.Close()
 
+	reuse := enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+	if in.Continue {
+		if err := p.canContinue(ctx, connected, opts, id); err != nil {
+			return err
+		}
+		reuse = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
 	run, err := connected.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       id,
 		TaskQueue:                                workflows.TaskQueue,
-		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy:                    reuse,
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            fmt.Sprintf("%s customers, budget %s", count(in.Pinned.Count), dollars(in.BudgetUSD)),
@@ -80,6 +90,22 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 	return err
 }
 
+// canContinue refuses to continue what does not exist or has not ended. A wrong
+// period would otherwise start the billing of another one.
+func (p *program) canContinue(ctx context.Context, connected client.Client, opts client.Options, id string) error {
+	described, err := connected.DescribeWorkflow(ctx, id, "")
+	var notFound *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notFound):
+		return fmt.Errorf("there is no run %s in namespace %s to continue: check --plan and --period, or start it without --continue", id, opts.Namespace)
+	case err != nil:
+		return temporaldial.Refusal(opts, "look up "+id, err)
+	case statusName(described.Status) == "running":
+		return p.duplicate(ctx, connected, id)
+	}
+	return nil
+}
+
 // announce tells what was started; above all, that the budget will not reach
 // for everybody, which is easier to hear before than after.
 func (p *program) announce(in workflows.BillingInput, id string) {
@@ -97,16 +123,17 @@ func (p *program) announce(in workflows.BillingInput, id string) {
 // duplicate explains why nothing was started.
 func (p *program) duplicate(ctx context.Context, connected client.Client, id string) error {
 	state := "was already billed"
+	advice := "; --continue finishes what a run left over"
 	if described, err := connected.DescribeWorkflow(ctx, id, ""); err == nil {
 		state = "already ran and " + statusName(described.Status)
 		if described.WorkflowCloseTime != nil {
 			state += " at " + stamp(*described.WorkflowCloseTime)
 		}
 		if statusName(described.Status) == "running" {
-			state = "is already running since " + stamp(described.WorkflowStartTime)
+			state, advice = "is already running since "+stamp(described.WorkflowStartTime), ""
 		}
 	}
-	return &exit{code: exitDuplicate, text: fmt.Sprintf("%s %s; nothing was started: a plan is billed once for a period ('starter status %s' shows the run)", id, state, id)}
+	return &exit{code: exitDuplicate, text: fmt.Sprintf("%s %s; nothing was started: a plan is billed once for a period ('starter status %s' shows the run)%s", id, state, id, advice)}
 }
 
 // connect returns the client and what it was made of.

@@ -76,11 +76,13 @@ func ending(reason string) string {
 	why := map[string]string{
 		activities.TypeCapExhausted:       "the budget had no room for the next charge",
 		activities.TypeKeyRevoked:         "its vault key was revoked",
-		activities.TypeKeyExpired:         "its vault key expired; --key-ttl was too short",
+		activities.TypeKeyExpired:         "its vault key expired once more than --key-renewals allows",
 		activities.TypeKeyUnknown:         "the proxy does not know its vault key; has the ledger been replaced?",
 		activities.TypeWrongLedger:        "the worker's proxy keeps another ledger; start it on the run's own state folder",
 		activities.TypeVendorCredentials:  "the vendor refused the proxy's secret",
 		activities.TypeEndpointNotAllowed: "its vault key does not allow the call",
+		activities.TypeProxyUnreachable:   "the vault proxy did not answer for as long as --outage-limit; finish the run with 'starter run --continue'",
+		workflows.StopBatchLost:           "one of its batches did not return within --batch-timeout; finish the run with 'starter run --continue'",
 		workflows.StopCanceled:            "it was canceled",
 	}[reason]
 	if why == "" {

@@ -72,7 +72,9 @@ func (p *Proxy) expiryHolds(ctx context.Context, spec *ledger.KeySpec) (bool, er
 		if k.IssueID != spec.IssueID {
 			continue
 		}
-		if k.RevokedAt.IsZero() && !k.RunClosed && !now.Before(k.ExpiresAt) {
+		revoked := !k.RevokedAt.IsZero()
+		mints := revoked && spec.Renew || !revoked && !now.Before(k.ExpiresAt)
+		if mints && !k.RunClosed {
 			return false, nil
 		}
 		// Should it expire before it is asked for, what is minted is as dead as it.
@@ -89,7 +91,7 @@ const maxGenerations = 10_000
 func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.KeySpec, error) {
 	spec := ledger.KeySpec{
 		KeyID: newKeyID(), Tenant: req.Tenant, Run: req.AgentRunLabel, Vendor: req.Vendor, Phase: req.Phase,
-		AgentName: req.AgentName,
+		AgentName: req.AgentName, Renew: req.Renew,
 		Terms: ledger.Terms{
 			AllowedEndpoints: req.AllowedEndpoints, DailyCap: req.DailyUSDCap, TotalCap: req.TotalUSDCap,
 			PerCallCap: req.PerCallUSDCap, RunCap: req.RunUSDCap,
@@ -127,6 +129,7 @@ func (p *Proxy) keySpec(req client.IssueRequest, idempotencyKey string) (ledger.
 	// How long a key lives is fixed when it is minted: asking for another span must
 	// neither change a live key nor bar the next one.
 	req.ExpiresIn, req.ExpiresAt = "", nil
+	req.Renew = false // nor is a key another one for having been renewed
 	encoded, err := json.Marshal(req)
 	if err != nil {
 		return spec, errors.New("the request cannot be encoded")

@@ -100,6 +100,7 @@ type flags struct {
 	controlURL  string
 	concurrency int
 	stopTimeout time.Duration
+	perSecond   float64
 	logFormat   string
 	logLevel    string
 }
@@ -110,6 +111,7 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.controlURL, "control-url", "", "control plane of that proxy (default the same as --proxy-url)")
 	fs.IntVar(&f.concurrency, "max-concurrent-activities", 256, "charges and other activities at once in this process")
 	fs.DurationVar(&f.stopTimeout, "stop-timeout", 40*time.Second, "wait for activities under way when stopping; longer than one charge takes")
+	fs.Float64Var(&f.perSecond, "activities-per-second", 0, "at most so many activities a second for all workers of the task queue together; give each of them the same (default no limit)")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -129,12 +131,17 @@ func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 		Embedded:    f.embedded,
 		ProxyURL:    f.proxyURL,
 		ControlURL:  f.controlURL,
+
+		ActivitiesPerSecond: f.perSecond,
 	}
 	if f.concurrency < 1 || f.concurrency > maxConcurrency {
 		return cfg, usage("--max-concurrent-activities is %d: it must be from 1 to %d", f.concurrency, maxConcurrency)
 	}
 	if f.stopTimeout <= 0 {
 		return cfg, usage("--stop-timeout is %s: it must be longer than zero, such as 40s", f.stopTimeout)
+	}
+	if f.perSecond < 0 {
+		return cfg, usage("--activities-per-second is %g: it must be above zero, or zero for no limit", f.perSecond)
 	}
 	if f.proxyURL == "" && f.controlURL != "" {
 		return cfg, usage("--control-url names another proxy's control plane: give its data plane too, with --proxy-url")

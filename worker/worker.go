@@ -26,6 +26,9 @@ const (
 	// running them bounds a wide fan-out of short charges.
 	activityPollers = 16
 	workflowPollers = 4
+	// maxHeartbeatPause is how long a heartbeat may be held back in the worker. An
+	// activity that charges many hears of a cancellation only in answer to one.
+	maxHeartbeatPause = 2 * time.Second
 	// A stopping proxy gets its own deadline for a vendor's answer, and drainMargin
 	// to book it: a call cut off in between would have to be proved later.
 	drainMargin = 5 * time.Second
@@ -38,6 +41,9 @@ type Config struct {
 	Ready       io.Writer           // gets one line once the worker polls; required
 	Concurrency int                 // activities at once, 1 to 10,000
 	StopTimeout time.Duration       // wait for activities under way when stopping
+	// ActivitiesPerSecond bounds all workers of the task queue together; the server
+	// keeps to it, and takes the value of the last worker that started. Zero: no bound.
+	ActivitiesPerSecond float64
 
 	Embedded   serve.Config // the proxy in this process, unless:
 	ProxyURL   string       // data plane of another proxy; empty: embed one
@@ -106,7 +112,12 @@ func (m *Main) Run(ctx context.Context) error {
 		MaxConcurrentActivityTaskPollers:   activityPollers,
 		MaxConcurrentWorkflowTaskPollers:   workflowPollers,
 		WorkerStopTimeout:                  m.cfg.StopTimeout,
-		OnFatalError:                       func(err error) { m.report(fmt.Errorf("the Temporal worker died: %w", err)) },
+		MaxHeartbeatThrottleInterval:       maxHeartbeatPause,
+		TaskQueueActivitiesPerSecond:       m.cfg.ActivitiesPerSecond,
+		// Activities that are started with the workflow task do not pass the queue, and
+		// so not its limit either.
+		DisableEagerActivities: m.cfg.ActivitiesPerSecond > 0,
+		OnFatalError:           func(err error) { m.report(fmt.Errorf("the Temporal worker died: %w", err)) },
 	})
 	w.RegisterWorkflow(workflows.Billing)
 	w.RegisterWorkflow(workflows.ChargeBatch)

@@ -9,42 +9,54 @@ import (
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/activities/outcome"
 )
 
 const (
-	// pageSize keeps a page of customers at some 25 KB of history.
-	pageSize = 200
-	// itemsPerRun bounds a batch's history where the server suggests nothing: an
-	// item costs 3 to 6 events, a run is warned of at 10,240.
-	itemsPerRun = 1000
-	// progressStep is how many items end between two reports to the run. Each
-	// costs the run one to four events.
-	progressStep = 50
+	// activitiesPerRun bounds a batch's history where the server suggests nothing:
+	// an activity costs 3 to 6 events, a run is warned of at 10,240.
+	activitiesPerRun = 1000
+	// progressStep and progressReports say how many items end between two reports
+	// to the run, each of which costs it one to four events.
+	progressStep    = 50
+	progressReports = 10
 )
 
-// BatchInput is a range of the list, and all that is needed to charge it.
+// BatchInput is a set of items, and all that is needed to charge them.
 type BatchInput struct {
 	Number         int                 `json:"number"`
-	From           int                 `json:"from"` // item index
-	To             int                 `json:"to"`   // item index, not included
+	Items          Ranges              `json:"items"`
 	RootWorkflowID string              `json:"root_workflow_id"`
 	VaultKey       string              `json:"vault_key"`
 	Customers      customerlist.Source `json:"customers"`
 	Pinned         customerlist.Pinned `json:"pinned"`
-	Window         int                 `json:"window"` // concurrent charges
-	ChargeTimeout  time.Duration       `json:"charge_timeout"`
+	Charging       Charging            `json:"charging"`
 	Description    string              `json:"description,omitempty"`
+	Earlier        *activities.Earlier `json:"earlier,omitempty"` // of a run that goes on where one ended
 
-	// Done carries a batch over continue-as-new: From is then where it goes on.
+	// Done carries a batch over continue-as-new: Items are then what is left.
 	Done *BatchResult `json:"done,omitempty"`
 }
 
-// BatchResult is how the items of a batch ended. Unknown ones are listed
-// without a gap, since the run reads them again from the ledger.
+// Charging is how a batch goes about its items.
+type Charging struct {
+	Window             int           `json:"window"`               // charges at once
+	ChargesPerActivity int           `json:"charges_per_activity"` // 1: an activity a charge
+	ActivityWindow     int           `json:"activity_window"`      // charges at once in one that makes several, of those of Window
+	ChargeTimeout      time.Duration `json:"charge_timeout"`       // all attempts at one charge
+	OutageLimit        time.Duration `json:"outage_limit"`         // how long a batch waits for a proxy that does not answer
+}
+
+// BatchResult is how the items of a batch ended. Those of unknown outcome are
+// listed without a gap, since the run reads them again from the ledger.
 type BatchResult struct {
 	Tally      Tally      `json:"tally"`
 	Exceptions Exceptions `json:"exceptions"`
-	StopReason string     `json:"stop_reason,omitempty"`
+	// Cut are items whose activity was cut off, counted as unknown as well.
+	Cut        Ranges `json:"cut,omitempty"`
+	StopReason string `json:"stop_reason,omitempty"`
+	// Left have no outcome: the vault key expired before their turn.
+	Left Ranges `json:"left,omitempty"`
 }
 
 // StopSignal is the payload of SignalStop.
@@ -61,46 +73,57 @@ type BatchProgress struct {
 	InFlight int   `json:"in_flight"`
 }
 
-// ChargeBatch charges a range of the list with a window of concurrent activities.
+// ChargeBatch charges a set of items with a window of concurrent charges.
 //
 // It returns its counts even if it was stopped or cancelled, so that the run can
 // add up; it fails only on input that no run makes.
 func ChargeBatch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
-	if in.Window < 1 || in.Window > MaxWindow || in.From < 0 || in.From > in.To || in.To > in.Pinned.Count {
-		return BatchResult{}, temporal.NewNonRetryableApplicationError(
-			fmt.Sprintf("items [%d, %d) of %d with a window of %d are no batch", in.From, in.To, in.Pinned.Count, in.Window),
-			TypeInvalidInput, nil)
+	if err := in.check(); err != nil {
+		return BatchResult{}, temporal.NewNonRetryableApplicationError(err.Error(), TypeInvalidInput, nil)
 	}
-	b := &batch{in: in, next: in.From, runEnd: min(in.To, in.From+itemsPerRun)}
+	b := &batch{in: in, later: in.Items, total: in.Items.Len()}
+	b.rest = b.later.Take(activitiesPerRun * in.Charging.ChargesPerActivity)
 	if in.Done != nil {
 		b.result = *in.Done
+		b.total += in.Done.Tally.Total()
+		b.told = in.Done.Tally.Total()
 	}
 	b.setup(ctx)
 	return b.run(ctx)
+}
+
+func (in BatchInput) check() error {
+	last := 0
+	if n := len(in.Items); n > 0 {
+		last = in.Items[n-1].To
+	}
+	if !in.Items.Valid() || last > in.Pinned.Count {
+		return fmt.Errorf("the items of the batch are no set within a list of %d", in.Pinned.Count)
+	}
+	return in.Charging.check()
 }
 
 type batch struct {
 	in     BatchInput
 	result BatchResult
 
-	next   int // the item to schedule next
-	runEnd int // where this run of the chain ends at the latest
-	began  int // items scheduled in this run of the chain
+	rest  Ranges // what this run of the chain has not handed out
+	later Ranges // what the next one is for
+	total int    // items of the whole chain
+	told  int    // how many had an outcome when the run was last told
+	began bool   // something was scheduled in this run of the chain
 
-	page     []customerlist.Customer
-	pageFrom int
-	ahead    workflow.Future // the page after it, asked for before it is needed
-	fetching workflow.Mutex
-
+	pages    pages
+	outage   outage
 	inFlight int
 	stop     string
 
 	// Scopes of cancellation, not for blocking: that takes the context of the
 	// coroutine that blocks.
-	charges     workflow.Context // outlives a cancellation of the batch, until abandon
-	abandon     workflow.CancelFunc
-	fetches     workflow.Context // of pages; ends with the first reason to stop
-	stopFetches workflow.CancelFunc
+	charges   workflow.Context // outlives a cancellation of the batch, until abandon
+	abandon   workflow.CancelFunc
+	going     workflow.Context // ends with the first reason to stop
+	stopGoing workflow.CancelFunc
 }
 
 func (b *batch) setup(ctx workflow.Context) {
@@ -108,8 +131,8 @@ func (b *batch) setup(ctx workflow.Context) {
 	// after the stop was noted, and waited for.
 	detached, _ := workflow.NewDisconnectedContext(ctx)
 	b.charges, b.abandon = workflow.WithCancel(detached)
-	b.fetches, b.stopFetches = workflow.WithCancel(b.charges)
-	b.fetching = workflow.NewMutex(ctx)
+	b.going, b.stopGoing = workflow.WithCancel(b.charges)
+	b.pages.turning, b.outage.probing = workflow.NewMutex(ctx), workflow.NewMutex(ctx)
 
 	stops := workflow.GetSignalChannel(ctx, SignalStop)
 	workflow.GoNamed(ctx, "stop", func(ctx workflow.Context) {
@@ -126,12 +149,18 @@ func (b *batch) setup(ctx workflow.Context) {
 }
 
 func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
+	lane, wide := b.chargeOne, b.in.Charging.Window
+	if b.in.Charging.ChargesPerActivity > 1 {
+		lane, wide = b.chargeMany, max(1, wide/b.in.Charging.ActivityWindow)
+	}
 	lanes := workflow.NewWaitGroup(ctx)
-	for range min(b.in.Window, b.runEnd-b.next) {
+	for range min(wide, b.rest.Len()) {
 		lanes.Add(1)
 		workflow.GoNamed(b.charges, "lane", func(ctx workflow.Context) {
 			defer lanes.Done()
-			b.lane(ctx)
+			// As many lanes as the window is wide bound what is in flight without any counting.
+			for b.goesOn(ctx) && lane(ctx) { //nolint:revive // each round charges
+			}
 		})
 	}
 	lanes.Wait(ctx)
@@ -139,133 +168,59 @@ func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
 	if ctx.Err() != nil {
 		b.halt(StopCanceled, true)
 	}
-	if b.stop == "" && b.next < b.in.To {
+	b.later.Merge(b.rest)
+	if b.stop == "" && len(b.later) > 0 {
+		b.stopGoing() // a page that was read ahead
 		again := b.in
-		again.From, again.Done = b.next, &b.result
+		again.Items, again.Done = b.later, &b.result
 		return BatchResult{}, workflow.NewContinueAsNewError(ctx, ChargeBatch, again)
 	}
 	b.result.StopReason = b.stop
-	b.book(NotAttempted, b.next, b.in.To)
+	if b.stop == activities.TypeKeyExpired {
+		b.result.Left = b.later
+		return b.result, nil
+	}
+	for _, left := range b.later {
+		b.book(NotAttempted, left.From, left.To)
+	}
 	return b.result, nil
 }
 
-// lane charges one item after the other. There are as many lanes as the window
-// is wide, which bounds what is in flight without any counting.
-func (b *batch) lane(ctx workflow.Context) {
-	for {
-		item, customer, ok := b.take(ctx)
-		if !ok {
-			return
-		}
-		b.charge(ctx, item, customer)
-	}
-}
-
-// take hands out the next item, reading a further page when the last is used up.
-func (b *batch) take(ctx workflow.Context) (int, customerlist.Customer, bool) {
-	for {
-		handOver := b.began > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested()
-		if b.stop != "" || handOver || b.next >= b.runEnd {
-			return 0, customerlist.Customer{}, false
-		}
-		if at := b.next - b.pageFrom; at < len(b.page) {
-			item := b.next
-			b.next++
-			b.began++
-			return item, b.page[at], true
-		}
-		b.turnPage(ctx)
-	}
-}
-
-// turnPage fetches the page that starts at the next item. Lanes that come while
-// one is fetching wait for it.
-func (b *batch) turnPage(ctx workflow.Context) {
-	if err := b.fetching.Lock(ctx); err != nil {
-		return // cancelled meanwhile
-	}
-	defer b.fetching.Unlock()
-	if b.stop != "" || b.next-b.pageFrom < len(b.page) {
-		return
-	}
-	if b.ahead == nil {
-		b.ahead = b.fetch(b.next)
-	}
-	var page activities.FetchResult
-	err := b.ahead.Get(ctx, &page)
-	from, to := b.pageRange(b.next)
-	switch {
-	case b.stop != "":
-		return
-	case err != nil:
-		reason := errorType(err)
-		if reason == "" {
-			reason = activities.TypeCustomerListUnread
-		}
-		b.halt(reason, true)
-		return
-	case len(page.Customers) != to-from:
-		b.halt(activities.TypeCustomerListUnread, true)
-		return
-	}
-	b.page, b.pageFrom, b.ahead = page.Customers, from, nil
-	if to < b.runEnd {
-		b.ahead = b.fetch(to)
-	}
-}
-
-func (b *batch) pageRange(from int) (int, int) { return from, min(from+pageSize, b.runEnd) }
-
-func (b *batch) fetch(from int) workflow.Future {
-	var a *activities.Activities
-	from, to := b.pageRange(from)
-	return workflow.ExecuteActivity(listOptions(b.fetches), a.FetchCustomers, activities.FetchInput{
-		Source: b.in.Customers, Pinned: b.in.Pinned, From: from, To: to,
-	})
-}
-
-func (b *batch) charge(ctx workflow.Context, item int, customer customerlist.Customer) {
-	var a *activities.Activities
-	var charged activities.ChargeResult
-	b.inFlight++
-	err := workflow.ExecuteActivity(chargeOptions(ctx, b.in.ChargeTimeout), a.ChargeCustomer, activities.ChargeInput{
-		VaultKey:       b.in.VaultKey,
-		RootWorkflowID: b.in.RootWorkflowID,
-		Item:           item,
-		Customer:       customer,
-		Description:    b.in.Description,
-	}).Get(ctx, &charged)
-	b.inFlight--
-
-	found := judge(err)
-	b.book(found.outcome, item, item+1)
-	if err == nil {
-		b.result.Tally.addCharged(charged.AmountUSD)
-	}
-	if found.stop != "" {
-		b.halt(found.stop, true)
-	}
-	if b.result.Tally.Total()%progressStep == 0 {
-		b.tell(SignalProgress, BatchProgress{Batch: b.in.Number, Tally: b.result.Tally, InFlight: b.inFlight})
-	}
+// goesOn says whether there is anything more to schedule in this run of the chain.
+func (b *batch) goesOn(ctx workflow.Context) bool {
+	handOver := b.began && workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+	return b.stop == "" && !handOver && len(b.rest) > 0
 }
 
 // book counts the items [from, to) and, unless they were charged, lists them.
-func (b *batch) book(outcome Outcome, from, to int) {
-	b.result.Tally.Count(outcome, max(0, to-from))
-	if set := b.result.Exceptions.of(outcome); set != nil {
-		set.Add(from, to)
+func (b *batch) book(how Outcome, from, to int) {
+	outcome.Book(&b.result.Tally, &b.result.Exceptions, how, from, to)
+}
+
+// report tells the run from time to time how far the batch is.
+func (b *batch) report() {
+	done := b.result.Tally.Total()
+	if done-b.told >= max(progressStep, b.total/progressReports) {
+		b.told = done
+		b.tell(SignalProgress, BatchProgress{Batch: b.in.Number, Tally: b.result.Tally, InFlight: b.inFlight})
 	}
 }
 
 // halt stops the scheduling of further charges; the first reason stays. tell is
 // false where the run is who asked for it.
 func (b *batch) halt(reason string, tell bool) {
-	if b.stop != "" {
+	if b.stop != "" && b.stop != activities.TypeKeyExpired {
+		return
+	}
+	if b.stop == reason {
 		return
 	}
 	b.stop = reason
-	b.stopFetches()
+	// A key that expired is no reason for the run, which gets another one.
+	if reason == activities.TypeKeyExpired {
+		return
+	}
+	b.stopGoing()
 	if reason == StopCanceled {
 		// Attempts under way end; waits between attempts do not go on.
 		b.abandon()

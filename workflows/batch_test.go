@@ -18,8 +18,14 @@ import (
 
 func batchInput(from, to int) workflows.BatchInput {
 	return workflows.BatchInput{
-		Number: 3, From: from, To: to, RootWorkflowID: rootID, VaultKey: vaultKey,
-		Customers: source(5000), Pinned: pinned(5000), Window: 8, ChargeTimeout: time.Minute,
+		Number: 3, Items: ranges(from, to), RootWorkflowID: rootID, VaultKey: vaultKey,
+		Customers: source(5000), Pinned: pinned(5000), Charging: charging(1),
+	}
+}
+
+func charging(perActivity int) workflows.Charging {
+	return workflows.Charging{
+		Window: 8, ChargesPerActivity: perActivity, ActivityWindow: 4, ChargeTimeout: time.Minute, OutageLimit: time.Hour,
 	}
 }
 
@@ -30,7 +36,7 @@ func (b *testBundle) runBatch(t *testing.T, in workflows.BatchInput) workflows.B
 	require.NoError(t, b.env.GetWorkflowError())
 	var result workflows.BatchResult
 	require.NoError(t, b.env.GetWorkflowResult(&result))
-	require.Equal(t, in.To-in.From, result.Tally.Total())
+	require.Equal(t, in.Items.Len(), result.Tally.Total()+result.Left.Len())
 	return result
 }
 
@@ -148,18 +154,19 @@ func TestChargeBatch_ContinuesAsNewWithNothingInFlight(t *testing.T) {
 			require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(continued.Input, &again))
 			require.Zero(t, b.inFlight)
 			charged := b.charged()
-			require.Len(t, charged, again.From, "everything before where it goes on, and nothing after")
-			require.Equal(t, again.From-1, charged[len(charged)-1])
-			require.Equal(t, again.From, again.Done.Tally.Total())
-			require.Equal(t, 1500, again.To)
+			from := again.Items[0].From
+			require.Equal(t, ranges(from, 1500), again.Items)
+			require.Len(t, charged, from, "everything before where it goes on, and nothing after")
+			require.Equal(t, from-1, charged[len(charged)-1])
+			require.Equal(t, from, again.Done.Tally.Total())
 			switch suggestedAt {
 			case -1:
-				require.Equal(t, 1, again.From)
+				require.Equal(t, 1, from)
 			case 40:
-				require.Less(t, again.From, 100)
+				require.Less(t, from, 100)
 				require.Equal(t, ranges(2, 3), again.Done.Exceptions.Declined)
 			default:
-				require.Equal(t, 1000, again.From)
+				require.Equal(t, 1000, from)
 			}
 		})
 	}
@@ -215,11 +222,12 @@ func TestChargeBatch_StopsWhenItsPageIsShort(t *testing.T) {
 func TestChargeBatch_RefusesWhatIsNoBatch(t *testing.T) {
 	t.Parallel()
 	for sentence, spoil := range map[string]func(*workflows.BatchInput){
-		"no window":           func(in *workflows.BatchInput) { in.Window = 0 },
-		"backwards":           func(in *workflows.BatchInput) { in.From, in.To = 5, 4 },
-		"before the list":     func(in *workflows.BatchInput) { in.From = -1 },
-		"behind the list":     func(in *workflows.BatchInput) { in.To = 5001 },
-		"beyond the server's": func(in *workflows.BatchInput) { in.Window = 1001 },
+		"no window":                       func(in *workflows.BatchInput) { in.Charging.Window = 0 },
+		"backwards":                       func(in *workflows.BatchInput) { in.Items = workflows.Ranges{{From: 5, To: 4}} },
+		"before the list":                 func(in *workflows.BatchInput) { in.Items = ranges(-1, 10) },
+		"behind the list":                 func(in *workflows.BatchInput) { in.Items = ranges(0, 5001) },
+		"no charge at all in an activity": func(in *workflows.BatchInput) { in.Charging.ChargesPerActivity = 0 },
+		"beyond the server's":             func(in *workflows.BatchInput) { in.Charging.Window = 1001 },
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()

@@ -82,7 +82,6 @@ func TestBilling_StopsAllBatchesAtTheFirstReasonThatHoldsForAll(t *testing.T) {
 	for kind, want := range map[string]workflows.Outcome{
 		activities.TypeCapExhausted:       workflows.CapDenied,
 		activities.TypeKeyRevoked:         workflows.NotAttempted,
-		activities.TypeKeyExpired:         workflows.NotAttempted,
 		activities.TypeEndpointNotAllowed: workflows.NotAttempted,
 		activities.TypeScopeDenied:        workflows.NotAttempted,
 		activities.TypeUnmeteredOperation: workflows.NotAttempted,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/activities/outcome"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -46,6 +47,15 @@ type testBundle struct {
 	revoked  bool
 	asked    int   // times that another ledger was asked
 	reads    []int // items of ReadOutcomes, in order
+	expired  int   // so many vault keys have expired; the n-th is keyNumber(n)
+	away     bool  // the proxy does not answer
+}
+
+func keyNumber(n int) activities.IssuedKey {
+	if n == 1 {
+		return activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"}
+	}
+	return activities.IssuedKey{VaultKey: fmt.Sprint(vaultKey, "_", n), KeyID: fmt.Sprint("key_", n)}
 }
 
 func setup(t *testing.T) *testBundle {
@@ -86,10 +96,14 @@ func billingInput(n int) workflows.BillingInput {
 func (b *testBundle) expectBegin(n int) {
 	b.env.OnActivity(b.act.PinCustomers, mock.Anything, activities.PinInput{Source: source(n), Expected: pinned(n)}).
 		Return(pinned(n), nil).Once()
-	b.env.OnActivity(b.act.IssueVaultKey, mock.Anything, activities.IssueInput{
+	b.env.OnActivity(b.act.IssueVaultKey, mock.Anything, issueInput()).Return(keyNumber(1), nil).Once()
+}
+
+func issueInput() activities.IssueInput {
+	return activities.IssueInput{
 		RootWorkflowID: rootID, RunLabel: runLabel, Phase: "charge", BudgetUSD: 500 * money.Dollar, TTL: 2 * time.Hour,
-		ListSHA256: pinned(n).SHA256,
-	}).Return(activities.IssuedKey{VaultKey: vaultKey, KeyID: "key_1"}, nil).Once()
+		ListSHA256: pinned(1).SHA256,
+	}
 }
 
 func (b *testBundle) expectFetches() {
@@ -112,40 +126,92 @@ func (b *testBundle) expectCharges(t *testing.T) {
 	t.Helper()
 	b.env.OnActivity(b.act.ChargeCustomer, mock.Anything, mock.Anything).
 		Return(func(_ context.Context, in activities.ChargeInput) (activities.ChargeResult, error) {
-			if in.RootWorkflowID != rootID || in.VaultKey != vaultKey || in.Customer != customer(in.Item) {
+			if in.RootWorkflowID != rootID || in.Customer != customer(in.Item) {
 				t.Errorf("charge of item %d is not its own: %+v", in.Item, in)
 			}
-			b.mu.Lock()
-			b.calls[in.Item]++
-			b.inFlight++
-			b.widest = max(b.widest, b.inFlight)
-			err := b.script[in.Item]
-			b.mu.Unlock()
-			if b.onCharge != nil {
-				b.onCharge(in.Item)
+			return b.charge(t, in)
+		})
+}
+
+func (b *testBundle) charge(t *testing.T, in activities.ChargeInput) (activities.ChargeResult, error) {
+	t.Helper()
+	b.mu.Lock()
+	b.calls[in.Item]++
+	b.inFlight++
+	b.widest = max(b.widest, b.inFlight)
+	err := b.script[in.Item]
+	b.mu.Unlock()
+	if b.onCharge != nil {
+		b.onCharge(in.Item)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inFlight--
+	switch {
+	case b.away:
+		err = retryable(activities.TypeProxyUnreachable)
+	case slices.Contains(b.dead(), in.VaultKey):
+		err = terminal(activities.TypeKeyExpired)
+	case in.VaultKey != keyNumber(b.expired+1).VaultKey:
+		t.Errorf("item %d is charged with %s", in.Item, in.VaultKey)
+	}
+	if err != nil {
+		return activities.ChargeResult{}, err
+	}
+	return activities.ChargeResult{PaymentIntent: "pi_1", Status: "succeeded", AmountUSD: money.Dollar}, nil
+}
+
+// dead are the vault keys that have expired.
+func (b *testBundle) dead() []string {
+	var tokens []string
+	for n := range b.expired {
+		tokens = append(tokens, keyNumber(n+1).VaultKey)
+	}
+	return tokens
+}
+
+// expectRanges charges each item of a range in turn, as an activity would whose
+// window is one, and none of its retries.
+func (b *testBundle) expectRanges(t *testing.T) {
+	t.Helper()
+	b.env.OnActivity(b.act.ChargeRange, mock.Anything, mock.Anything).
+		Return(func(ctx context.Context, in activities.RangeInput) (activities.RangeResult, error) {
+			var out activities.RangeResult
+			for _, items := range in.Items.Chunks(in.Items.Len()) {
+				for _, item := range items {
+					if out.Stop != "" || ctx.Err() != nil {
+						break
+					}
+					charged, err := b.charge(t, activities.ChargeInput{VaultKey: in.VaultKey, Item: item})
+					found := activities.Judge(err)
+					if out.Stop = found.Stop; found.Again {
+						continue
+					}
+					out.Done.Add(item, item+1)
+					outcome.Book(&out.Tally, &out.Exceptions, found.Outcome, item, item+1)
+					out.Tally.AddCharged(charged.AmountUSD)
+				}
 			}
-			b.mu.Lock()
-			b.inFlight--
-			b.mu.Unlock()
-			if err != nil {
-				return activities.ChargeResult{}, err
-			}
-			return activities.ChargeResult{PaymentIntent: "pi_1", Status: "succeeded", AmountUSD: money.Dollar}, nil
+			return out, nil
 		})
 }
 
 // expectEnd mocks the revocation, exactly once, and the ledger's reports: the
 // scripted ones in their order, the last of them again and again.
-func (b *testBundle) expectEnd(reports ...activities.Spend) {
+func (b *testBundle) expectEnd(reports ...activities.Spend) { b.expectEndOf(1, reports...) }
+
+// expectEndOf is expectEnd of a run whose last key is the n-th.
+func (b *testBundle) expectEndOf(n int, reports ...activities.Spend) {
 	b.spend = reports
-	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).
+	keyID := keyNumber(n).KeyID
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: keyID}).
 		Return(func(context.Context, activities.RevokeInput) (activities.RevokeResult, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.revoked = true
 			return activities.RevokeResult{}, nil
 		}).Once()
-	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel, KeyID: "key_1"}).
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, activities.ReportInput{RunLabel: runLabel, KeyID: keyID}).
 		Return(func(context.Context, activities.ReportInput) (activities.Spend, error) {
 			b.mu.Lock()
 			defer b.mu.Unlock()

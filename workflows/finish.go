@@ -32,7 +32,7 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	never := b.state.NextBatch * b.in.BatchSize
 	if never < b.state.Pinned.Count {
 		b.state.Tally.Count(NotAttempted, b.state.Pinned.Count-never)
-		b.state.Exceptions.merge(Exceptions{NotAttempted: Ranges{{From: never, To: b.state.Pinned.Count}}})
+		b.state.Exceptions.Merge(Exceptions{NotAttempted: Ranges{{From: never, To: b.state.Pinned.Count}}})
 	}
 	// The proxy may only send again, to prove what happened, while the key lives.
 	if len(b.state.InDoubt)+len(b.state.Lost) > 0 {
@@ -103,8 +103,8 @@ func (b *billing) resolve(revoked bool) {
 	}
 	stillLost, stillInDoubt := b.resolveSet(b.state.Lost, lost), b.resolveSet(b.state.InDoubt, doubt)
 	b.state.Lost, b.state.InDoubt = nil, nil
-	b.state.Exceptions.merge(Exceptions{Unknown: stillLost})
-	b.state.Exceptions.merge(Exceptions{Unknown: stillInDoubt})
+	b.state.Exceptions.Merge(Exceptions{Unknown: stillLost})
+	b.state.Exceptions.Merge(Exceptions{Unknown: stillInDoubt})
 }
 
 // noEffect is how an item is counted that cost nothing and was not declined.
@@ -172,12 +172,12 @@ func (b *billing) rebook(found activities.ItemOutcome, outcome Outcome) {
 	b.state.Tally.Count(Unknown, -1)
 	b.state.Tally.Count(outcome, 1)
 	if outcome == Charged {
-		b.state.Tally.addCharged(found.AmountUSD)
+		b.state.Tally.AddCharged(found.AmountUSD)
 		return
 	}
 	var one Exceptions
-	one.of(outcome).Add(found.Item, found.Item+1)
-	b.state.Exceptions.merge(one)
+	one.Of(outcome).Add(found.Item, found.Item+1)
+	b.state.Exceptions.Merge(one)
 }
 
 func fromLedger(state activities.LedgerState, none noEffect) Outcome {
@@ -233,6 +233,9 @@ func (b *billing) summary(revoked bool) Summary {
 		return out
 	}
 	out.LedgerRead = true
+	if spend.CapUSD > 0 {
+		out.CapUSD = spend.CapUSD
+	}
 	out.SettledUSD, out.CommittedUSD, out.UnknownUSD = spend.SettledUSD, spend.CommittedUSD, spend.UnknownUSD
 	return out
 }

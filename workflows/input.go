@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,10 +15,16 @@ const TypeInvalidInput = "InvalidInput"
 const (
 	defaultKeyTTL        = 2 * time.Hour
 	defaultBatchSize     = 500
+	defaultWideBatchSize = MaxBatchSize // of activities that charge many: they cost the batch few events
 	defaultWindow        = 64
 	defaultParallelism   = 2
 	defaultChargeTimeout = 10 * time.Minute
 	defaultSettleTimeout = 5 * time.Minute
+	defaultOutageLimit   = 4 * time.Hour
+	defaultBatchTimeout  = 24 * time.Hour
+	defaultKeyRenewals   = 12
+
+	defaultActivityWindow = 8
 )
 
 func (in BillingInput) withDefaults() BillingInput {
@@ -34,9 +41,20 @@ func (in BillingInput) withDefaults() BillingInput {
 	orDuration(&in.KeyTTL, defaultKeyTTL)
 	orDuration(&in.ChargeTimeout, defaultChargeTimeout)
 	orDuration(&in.SettleTimeout, defaultSettleTimeout)
+	orDuration(&in.OutageLimit, defaultOutageLimit)
+	orDuration(&in.BatchTimeout, defaultBatchTimeout)
+	orInt(&in.ChargesPerActivity, 1)
+	orInt(&in.ActivityWindow, defaultActivityWindow)
+	if in.ChargesPerActivity > 1 {
+		orInt(&in.BatchSize, defaultWideBatchSize)
+	}
 	orInt(&in.BatchSize, defaultBatchSize)
 	orInt(&in.Window, defaultWindow)
 	orInt(&in.Parallelism, defaultParallelism)
+	if in.KeyRenewals == nil {
+		renewals := defaultKeyRenewals
+		in.KeyRenewals = &renewals
+	}
 	return in
 }
 
@@ -46,34 +64,11 @@ func (in BillingInput) Validate() error {
 	if _, err := BillingWorkflowID(in.Plan, in.Period); err != nil {
 		return err
 	}
-	full := in.withDefaults()
-	for _, number := range []struct {
-		name  string
-		value int
-		most  int
-	}{
-		{"batch size", full.BatchSize, MaxBatchSize},
-		{"window", full.Window, MaxWindow},
-		{"parallelism", full.Parallelism, MaxParallelism},
-	} {
-		if number.value < 1 || number.value > number.most {
-			return fmt.Errorf("%s %d must be from 1 to %d", number.name, number.value, number.most)
-		}
+	if err := in.withDefaults().checkBounds(); err != nil {
+		return err
 	}
-	for _, span := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"key lifetime", full.KeyTTL},
-		{"charge timeout", full.ChargeTimeout},
-		{"settle timeout", full.SettleTimeout},
-	} {
-		if span.value < time.Second {
-			return fmt.Errorf("%s %s must be at least 1s", span.name, span.value)
-		}
-	}
-	if full.KeyTTL > MaxKeyTTL {
-		return fmt.Errorf("key lifetime %s must be at most %s (31 days)", full.KeyTTL, MaxKeyTTL)
+	if in.RetryDeclined && !in.Continue {
+		return errors.New("declined charges can be tried again only by a run that continues an earlier one")
 	}
 	if in.BudgetUSD <= 0 {
 		return fmt.Errorf("budget %s must be more than zero dollars", in.BudgetUSD)
@@ -82,6 +77,65 @@ func (in BillingInput) Validate() error {
 		return fmt.Errorf("cap of a single charge %s must not be negative", in.PerChargeCapUSD)
 	}
 	return in.validateNotices()
+}
+
+func (in BillingInput) checkBounds() error {
+	for _, number := range []struct {
+		name        string
+		value       int
+		least, most int
+	}{
+		{"batch size", in.BatchSize, 1, MaxBatchSize},
+		{"parallelism", in.Parallelism, 1, MaxParallelism},
+		{"number of key renewals", *in.KeyRenewals, 0, MaxKeyRenewals},
+	} {
+		if number.value < number.least || number.value > number.most {
+			return fmt.Errorf("%s %d must be from %d to %d", number.name, number.value, number.least, number.most)
+		}
+	}
+	for _, span := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"key lifetime", in.KeyTTL},
+		{"settle timeout", in.SettleTimeout},
+		{"batch timeout", in.BatchTimeout},
+	} {
+		if span.value < time.Second {
+			return fmt.Errorf("%s %s must be at least 1s", span.name, span.value)
+		}
+	}
+	if in.KeyTTL > MaxKeyTTL {
+		return fmt.Errorf("key lifetime %s must be at most %s (31 days)", in.KeyTTL, MaxKeyTTL)
+	}
+	return in.charging().check()
+}
+
+// charging is how the batches of the run go about their items.
+func (in BillingInput) charging() Charging {
+	return Charging{
+		Window:             in.Window,
+		ChargesPerActivity: in.ChargesPerActivity,
+		ActivityWindow:     in.ActivityWindow,
+		ChargeTimeout:      in.ChargeTimeout,
+		OutageLimit:        in.OutageLimit,
+	}
+}
+
+func (c Charging) check() error {
+	switch {
+	case c.Window < 1 || c.Window > MaxWindow:
+		return fmt.Errorf("window %d must be from 1 to %d", c.Window, MaxWindow)
+	case c.ChargesPerActivity < 1 || c.ChargesPerActivity > MaxChargesPerActivity:
+		return fmt.Errorf("number of charges in one activity %d must be from 1 to %d", c.ChargesPerActivity, MaxChargesPerActivity)
+	case c.ActivityWindow < 1 || c.ActivityWindow > MaxActivityWindow:
+		return fmt.Errorf("window of an activity %d must be from 1 to %d", c.ActivityWindow, MaxActivityWindow)
+	case c.ChargeTimeout < time.Second:
+		return fmt.Errorf("charge timeout %s must be at least 1s", c.ChargeTimeout)
+	case c.OutageLimit < time.Second:
+		return fmt.Errorf("outage limit %s must be at least 1s", c.OutageLimit)
+	}
+	return nil
 }
 
 // checkInput also holds the run to its ID: under another one, the same customers

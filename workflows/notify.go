@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/activities"
+	"github.com/tollgate/tollgate/activities/outcome"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
@@ -119,6 +120,7 @@ func (p *noticePhase) issue() error {
 		BudgetUSD:     p.budget,
 		PerCallCapUSD: p.perCall,
 		TTL:           p.run.in.KeyTTL,
+		Renew:         p.run.in.Continue,
 		ListSHA256:    p.run.state.Pinned.SHA256,
 	}).Get(detached, &p.key)
 }
@@ -282,8 +284,8 @@ func (p *noticePhase) sumUp() {
 		StopReason:   p.result.StopReason,
 	}
 	var failed, open bool
-	p.summary.FailedItems, failed = p.result.FailedAt.clip(maxExceptionRanges)
-	p.summary.UnknownItems, open = p.result.InDoubt.clip(maxExceptionRanges)
+	p.summary.FailedItems, failed = p.result.FailedAt.Clip(outcome.MaxRanges)
+	p.summary.UnknownItems, open = p.result.InDoubt.Clip(outcome.MaxRanges)
 	p.summary.Truncated = failed || open
 	if p.key.KeyID == "" {
 		p.summary.LedgerRead = true // without a key nothing was spent

@@ -162,7 +162,7 @@ func stopOf(err error) string {
 	if temporal.IsCanceledError(err) {
 		return StopCanceled
 	}
-	if kind := errorType(err); kind != "" {
+	if kind := activities.ErrorType(err); kind != "" {
 		return kind
 	}
 	return activities.TypeUnexpected

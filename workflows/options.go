@@ -31,6 +31,40 @@ func chargeOptions(ctx workflow.Context, overall time.Duration) workflow.Context
 	})
 }
 
+// heartbeatTimeout is how soon a range is taken up again whose worker was killed.
+const heartbeatTimeout = 10 * time.Second
+
+// rangeOptions give each charge of the range its time, as many at once as there
+// are, and the whole of that a second time for a worker that takes it up.
+func rangeOptions(ctx workflow.Context, c Charging) workflow.Context {
+	rounds := (c.ChargesPerActivity + c.ActivityWindow - 1) / c.ActivityWindow
+	once := time.Duration(rounds)*c.ChargeTimeout + attemptTimeout
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    once,
+		ScheduleToCloseTimeout: 2 * once,
+		HeartbeatTimeout:       heartbeatTimeout,
+		WaitForCancellation:    true,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    200 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    5 * time.Second,
+		},
+	})
+}
+
+// probeOptions look for the proxy as long as an outage may last.
+func probeOptions(ctx workflow.Context, overall time.Duration) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    30 * time.Second,
+		ScheduleToCloseTimeout: overall,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    time.Second,
+			BackoffCoefficient: 1.5,
+			MaximumInterval:    15 * time.Second,
+		},
+	})
+}
+
 // controlOptions are for calls to the proxy's control plane.
 func controlOptions(ctx workflow.Context, overall time.Duration) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

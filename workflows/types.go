@@ -23,8 +23,12 @@ const (
 )
 
 // StopCanceled is the stop reason of a run that was cancelled. Every other stop
-// reason is the type of the activity error that stopped it, such as CapExhausted.
+// reason but StopBatchLost is the type of the activity error that stopped it, such as CapExhausted.
 const StopCanceled = "Canceled"
+
+// StopBatchLost is the stop reason of a run one of whose batches did not return
+// in time. Such a run can be finished by another one that continues it.
+const StopBatchLost = "BatchLost"
 
 // BillingInput starts a run. Zero values of the optional fields mean the default
 // in their comment.
@@ -37,15 +41,37 @@ type BillingInput struct {
 	// PerChargeCapUSD refuses single charges above it, micro-USD; zero: no such cap.
 	PerChargeCapUSD money.USD     `json:"per_charge_cap_usd,omitempty"`
 	KeyTTL          time.Duration `json:"key_ttl,omitempty"`     // life of the vault key; 2 h
-	BatchSize       int           `json:"batch_size,omitempty"`  // customers in one child workflow, 1 to MaxBatchSize; 500
+	BatchSize       int           `json:"batch_size,omitempty"`  // customers in one child workflow, 1 to MaxBatchSize; 500, or 2,000 if an activity charges many
 	Window          int           `json:"window,omitempty"`      // concurrent charges in one batch, 1 to MaxWindow; 64
 	Parallelism     int           `json:"parallelism,omitempty"` // batches at once, 1 to MaxParallelism; 2
+	// ChargesPerActivity is how many customers one activity charges, 1 to
+	// MaxChargesPerActivity; 1. Each has an idempotency key of its own all the same.
+	ChargesPerActivity int `json:"charges_per_activity,omitempty"`
+	// ActivityWindow is how many charges such an activity makes at once, 1 to
+	// MaxActivityWindow; 8. They count towards Window.
+	ActivityWindow int `json:"activity_window,omitempty"`
 	// ChargeTimeout bounds all attempts at one charge together; 10 min. What
 	// happened to a charge that runs out of it is then read from the ledger.
 	ChargeTimeout time.Duration `json:"charge_timeout,omitempty"`
 	// SettleTimeout bounds the wait, after the last charge, for calls whose
 	// outcome the proxy is still proving; 5 min.
 	SettleTimeout time.Duration `json:"settle_timeout,omitempty"`
+	// OutageLimit is how long a batch waits for a vault proxy that does not answer,
+	// before it gives up and the run stops; 4 h. No item is given up meanwhile.
+	OutageLimit time.Duration `json:"outage_limit,omitempty"`
+	// BatchTimeout is how long the run waits for one batch to return; 24 h. A server
+	// may lose a batch, as after a reset, and never say so.
+	BatchTimeout time.Duration `json:"batch_timeout,omitempty"`
+	// KeyRenewals is how many times a key that expired before the run's end is issued
+	// anew, 0 to MaxKeyRenewals; nil: 12.
+	KeyRenewals *int `json:"key_renewals,omitempty"`
+
+	// Continue finishes a run of this workflow ID that ended: what was charged is
+	// answered from the ledger, on the same budget. The list must be the same.
+	Continue bool `json:"continue,omitempty"`
+	// RetryDeclined asks a continued run to try those once more whom the vendor had
+	// declined before it began.
+	RetryDeclined bool `json:"retry_declined,omitempty"`
 
 	// Receipts and Texts ask for notices to those who were charged, once all charges
 	// have an outcome; nil: none.
@@ -63,6 +89,10 @@ const (
 	MaxBatchSize   = 2000
 	MaxWindow      = 1000
 	MaxParallelism = 100
+
+	MaxChargesPerActivity = 1000
+	MaxActivityWindow     = 100
+	MaxKeyRenewals        = 1000
 )
 
 // MaxKeyTTL is the longest life that the vault proxy gives a key.
@@ -85,7 +115,7 @@ type Summary struct {
 	Unknown      int `json:"unknown"`       // the vendor may or may not have acted; a person has to look
 	Failed       int `json:"failed"`        // tried to the end and certainly without effect, for another reason than a decline
 
-	CapUSD       money.USD `json:"cap_usd"`
+	CapUSD       money.USD `json:"cap_usd"`                 // of the run's budget: what it was started with, or what a person made of it
 	SettledUSD   money.USD `json:"settled_usd"`             // booked by the ledger
 	CommittedUSD money.USD `json:"committed_usd,omitempty"` // certain, final amount still open
 	UnknownUSD   money.USD `json:"unknown_usd,omitempty"`   // held until there is proof

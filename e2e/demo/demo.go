@@ -88,7 +88,9 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if len(wrong) > 0 {
 		return out, fmt.Errorf("%w:\n  %s", ErrFailed, strings.Join(wrong, "\n  "))
 	}
-	say(cfg.Out, "\nledger and vendor agree on every one of %d charges", out.VendorCharges)
+	say(cfg.Out, "\nworker: %d MiB at its peak; longest history: %d events, largest: %d KiB, of %d",
+		out.WorkerPeakBytes>>20, out.Histories.Longest.Events, out.Histories.Largest.Bytes>>10, out.Histories.Executions)
+	say(cfg.Out, "ledger and vendor agree on every one of %d charges", out.VendorCharges)
 	return out, nil
 }
 
@@ -199,6 +201,12 @@ func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
 		return Result{}, nil, err
 	}
 	out := outcome(*status.Summary, ledger, truth)
+	if out.Histories, err = measureHistories(ctx, s); err != nil {
+		return out, nil, err
+	}
+	if peak, err := s.Worker().PeakMemory(); err == nil {
+		out.WorkerPeakBytes = peak
+	}
 	wrong := problems(out, *status.Summary, ledger, calls, truth)
 	wrong = append(wrong, noticeProblems(&out, *status.Summary, written, truth)...)
 	return out, wrong, nil

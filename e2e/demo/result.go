@@ -31,6 +31,9 @@ type Result struct {
 	Emails           *Notices       `json:"emails"`
 	Texts            *Notices       `json:"texts"`
 	Seconds          float64        `json:"seconds"` // of the run, from its start to its summary
+
+	WorkerPeakBytes int64     `json:"worker_peak_bytes"` // most memory that the worker had resident; 0 where the system does not tell
+	Histories       Histories `json:"histories"`         // of the run and its batches
 }
 
 // outcome builds the result from the three who know: the workflow's summary,
@@ -70,6 +73,7 @@ func problems(out Result, s workflows.Summary, r client.RunReport, calls []clien
 	bad(truth.LeakedVaultKeys > 0, "%d vault keys reached the vendor", truth.LeakedVaultKeys)
 	bad(truth.LeakedTollgateHeaders > 0, "%d of our headers reached the vendor", truth.LeakedTollgateHeaders)
 	bad(truth.PostsWithoutKey > 0, "%d writes without an idempotency key reached the vendor", truth.PostsWithoutKey)
+	bad(out.Histories.Longest.Events >= maxHistoryEvents, "the history of %s has %d events", out.Histories.Longest.WorkflowID, out.Histories.Longest.Events)
 	return found
 }
 

@@ -26,6 +26,10 @@ type IssueRequest struct {
 	// is opaque, and part of the policy: items are told apart by their place in
 	// what the run works on, so the same run with other inputs gets no key.
 	InputsDigest string `json:"inputs_digest,omitempty"`
+	// Renew mints a further key on the same budgets also where the last one of the
+	// identity was revoked: a run that had ended goes on. It changes nothing about a
+	// key that lives, and a run that was closed gets none.
+	Renew bool `json:"renew,omitempty"`
 }
 
 // IssuedKey is the answer to IssueRequest: the only answer that holds the token.

@@ -41,6 +41,7 @@ type KeySpec struct {
 	ExpiresIn time.Duration // counted on the store's clock; zero if ExpiresAt is set
 	ExpiresAt time.Time
 	Digest    string // of all that must be alike in a repeated issue
+	Renew     bool   // mint a further generation also where the last one was revoked
 }
 
 // Key is a vault key as the ledger has it. The token itself is nowhere stored.

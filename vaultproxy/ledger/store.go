@@ -24,7 +24,8 @@ type Store interface {
 	Bind(ctx context.Context, fingerprint string) error
 
 	// Issue returns the live key of an issue identity, minting it if there is
-	// none or the last one has expired. The bool tells whether it was minted.
+	// none, the last one has expired, or it was revoked and the spec renews it. The
+	// bool tells whether it was minted.
 	// ErrPolicyConflict, ErrRunRevoked, ErrRunClosed.
 	Issue(context.Context, KeySpec) (Key, bool, error)
 	// Key returns a key by its ID. ErrNotFound.

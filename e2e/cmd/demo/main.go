@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/tollgate/tollgate/e2e/demo"
@@ -44,6 +45,7 @@ func run(ctx context.Context, args []string) (err error) {
 	customers := flags.Int("customers", 3000, "how many customers to charge")
 	seed := flags.Int64("seed", 1, "seed of the customers and of the vendor's faults")
 	budget := flags.String("budget-usd", "", "the run's budget in dollars (default: 80 % of what the list comes to)")
+	perActivity := flags.Int("charges-per-activity", 1, "charges made by one activity")
 	bin := flags.String("bin", "bin", "folder of the built programs")
 	proxy := flags.String("proxy", "", "a vault proxy program to run as a process of its own (default: embedded in the worker)")
 	keep := flags.Bool("keep", false, "keep logs, ledger and keys even if all went well")
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string) (err error) {
 			return fmt.Errorf("--budget-usd: %w", err)
 		}
 	}
+	cfg.RunArgs = []string{"--charges-per-activity", strconv.Itoa(*perActivity)}
 	temporal := os.Getenv("TOLLGATE_TEMPORAL")
 	if temporal == "" {
 		return errors.New("no Temporal CLI: run `make demo`, which finds or builds one, or name one in TOLLGATE_TEMPORAL")

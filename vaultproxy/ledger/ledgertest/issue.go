@@ -15,6 +15,9 @@ func issueTests() []test {
 		{"L16_AnExpiredKeyGetsANewGenerationOnTheSameBudgets", issueGeneration},
 		{"L16_OtherTermsAreAConflictAfterExpiryToo", issueConflictAfterExpiry},
 		{"L16_ARevokedIdentityIsNotIssuedAgain", issueRevoked},
+		{"L16_ARevokedIdentityIsRenewedOnTheSameBudgetsIfThatIsAskedFor", issueRenewed},
+		{"L16_RenewingChangesNothingAboutALiveKey", issueRenewedLive},
+		{"L16_AClosedRunIsNotRenewed", issueRenewedClosed},
 		{"L16_AClosedRunIssuesNothingMore", issueClosed},
 		{"L16_TheFirstKeyFixesTheRunsCap", issueFixesRunCap},
 		{"L16_RunsOfTwoTenantsAreTwoRuns", issueTenants},
@@ -89,6 +92,61 @@ func issueRevoked(b *bundle) {
 		_, _, err = b.store.Issue(b.ctx, again)
 		require.ErrorIs(b.t, err, ledger.ErrRunRevoked)
 	}
+}
+
+func renewal(keyID string) ledger.KeySpec {
+	s := spec()
+	s.KeyID, s.Renew = keyID, true
+	return s
+}
+
+func issueRenewed(b *bundle) {
+	first := b.issue(nil)
+	b.reserve(ask(first, "spent", dollars(60)))
+	b.settle("spent", dollars(60))
+	_, err := b.store.RevokeKey(b.ctx, first.ID)
+	require.NoError(b.t, err)
+
+	conflict := renewal("key_2")
+	conflict.Digest = "of another list"
+	_, _, err = b.store.Issue(b.ctx, conflict)
+	require.ErrorIs(b.t, err, ledger.ErrPolicyConflict, "the identity stands for the same work as before")
+
+	second, minted, err := b.store.Issue(b.ctx, renewal("key_2"))
+	require.NoError(b.t, err)
+	require.True(b.t, minted)
+	require.Equal(b.t, 2, second.Generation)
+	b.holds(second, "key/total", counters{settled: dollars(60)})
+	require.Equal(b.t, ledger.CapExhausted, b.denied(ask(second, "too much", dollars(41))).Reason)
+	require.Equal(b.t, ledger.KeyRevoked, b.denied(ask(first, "by the old one", dollars(1))).Reason)
+	b.reserve(ask(second, "fits", dollars(40)))
+
+	again, minted, err := b.store.Issue(b.ctx, renewal("key_3"))
+	require.NoError(b.t, err)
+	require.False(b.t, minted, "asked twice, as by a retry")
+	require.Equal(b.t, second, again)
+	again, minted, err = b.store.Issue(b.ctx, spec())
+	require.NoError(b.t, err)
+	require.False(b.t, minted, "the renewed key is the identity's")
+	require.Equal(b.t, second, again)
+}
+
+func issueRenewedLive(b *bundle) {
+	first := b.issue(nil)
+	again, minted, err := b.store.Issue(b.ctx, renewal("key_2"))
+	require.NoError(b.t, err)
+	require.False(b.t, minted)
+	require.Equal(b.t, first, again)
+}
+
+func issueRenewedClosed(b *bundle) {
+	b.issue(nil)
+	_, err := b.store.CloseRun(b.ctx, "", runLabel)
+	require.NoError(b.t, err)
+	_, _, err = b.store.Issue(b.ctx, renewal("key_2"))
+	require.ErrorIs(b.t, err, ledger.ErrRunRevoked)
+	_, err = b.store.Key(b.ctx, "key_2")
+	require.ErrorIs(b.t, err, ledger.ErrNotFound)
 }
 
 func issueClosed(b *bundle) {

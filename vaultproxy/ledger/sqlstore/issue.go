@@ -40,13 +40,13 @@ func (b *Batch) issue(spec ledger.KeySpec) (out ledger.Key, minted bool, decisio
 	}
 	generation := 1
 	switch {
-	case found && !last.RevokedAt.IsZero():
+	case found && !last.RevokedAt.IsZero() && (!spec.Renew || run.closed):
 		return out, false, ledger.ErrRunRevoked, nil
 	case run.closed:
 		return out, false, ledger.ErrRunClosed, nil
 	case found && digest != spec.Digest:
 		return out, false, ledger.ErrPolicyConflict, nil
-	case found && b.now.Before(last.ExpiresAt):
+	case found && last.RevokedAt.IsZero() && b.now.Before(last.ExpiresAt):
 		return last.Key, false, nil, nil
 	case found:
 		generation = last.Generation + 1

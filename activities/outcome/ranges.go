@@ -1,6 +1,13 @@
-package workflows
+package outcome
 
 import "slices"
+
+// Span is the set of the items [from, to).
+func Span(from, to int) Ranges {
+	var r Ranges
+	r.Add(from, to)
+	return r
+}
 
 // Range is the items From up to, not including, To.
 type Range struct {
@@ -50,6 +57,51 @@ func (r Ranges) Len() int {
 	return n
 }
 
+// Take removes the first items of the set, at most n, and returns them.
+func (r *Ranges) Take(n int) Ranges {
+	var taken Ranges
+	rest := slices.Clone(*r)
+	for n > 0 && len(rest) > 0 {
+		to := min(rest[0].To, rest[0].From+n)
+		taken = append(taken, Range{From: rest[0].From, To: to})
+		n -= to - rest[0].From
+		if rest[0].From = to; to == rest[0].To {
+			rest = rest[1:]
+		}
+	}
+	*r = rest
+	return taken
+}
+
+// Without is the items of the set that are not in other.
+func (r Ranges) Without(other Ranges) Ranges {
+	var left Ranges
+	for _, x := range r {
+		for _, o := range other {
+			if o.To <= x.From || o.From >= x.To {
+				continue
+			}
+			left.Add(x.From, o.From)
+			x.From = min(o.To, x.To)
+		}
+		left.Add(x.From, x.To)
+	}
+	return left
+}
+
+// Valid reports whether the set is ascending, without overlaps and without gaps
+// of zero length: what came from elsewhere may be anything.
+func (r Ranges) Valid() bool {
+	last := -1
+	for _, x := range r {
+		if x.From <= last || x.From >= x.To {
+			return false
+		}
+		last = x.To
+	}
+	return true
+}
+
 // Chunks cuts the set into lists of at most size items, in ascending order.
 func (r Ranges) Chunks(size int) [][]int {
 	var chunks [][]int
@@ -67,8 +119,8 @@ func (r Ranges) Chunks(size int) [][]int {
 	return chunks
 }
 
-// clip keeps the first ranges of a set, and says whether it dropped any.
-func (r Ranges) clip(most int) (Ranges, bool) {
+// Clip keeps the first ranges of a set, and says whether it dropped any.
+func (r Ranges) Clip(most int) (Ranges, bool) {
 	if len(r) <= most {
 		return r, false
 	}
