@@ -63,6 +63,7 @@ type testBundle struct {
 }
 
 type setupOptions struct {
+	sim          vendorsim.Config // of the stand-in; seed, script and clock are the test's
 	script       func(vendorsim.FaultPoint) vendorsim.Fault
 	store        func(ledger.Store) ledger.Store      // around the ledger
 	upstream     func(http.Handler) http.Handler      // around the stand-in
@@ -181,7 +182,9 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 	}
 	b.clock.noon()
 	var err error
-	b.sim, err = vendorsim.New(vendorsim.Config{Seed: 1, Script: opt.script, Now: b.clock.now})
+	cfg := opt.sim
+	cfg.Seed, cfg.Script, cfg.Now = 1, opt.script, b.clock.now
+	b.sim, err = vendorsim.New(cfg)
 	require.NoError(t, err)
 	b.seen = &recorder{next: b.sim.Handler()}
 	if opt.upstream != nil {
@@ -256,8 +259,10 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	}
 	p, err := vaultproxy.New(vaultproxy.Config{
 		Store: store, AdminKey: adminKey, MasterKey: bytes.Repeat([]byte{7}, vaultproxy.MasterKeySize),
-		Logger:          slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Upstreams:       []vaultproxy.Upstream{{Vendor: vendor, URL: target, Client: b.opt.transport}},
+		Logger: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Upstreams: []vaultproxy.Upstream{
+			{Vendor: vendor, URL: target, Client: b.opt.transport}, {Vendor: twilioProfile(b.t), URL: target, Client: b.opt.transport},
+		},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
 		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: b.opt.storeTimeout,
 	})

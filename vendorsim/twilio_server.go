@@ -121,7 +121,7 @@ func (t *twilio) refuse(w http.ResponseWriter, e *twilioError) {
 func (t *twilio) admit(r *http.Request, body string) (account string, refusal *twilioError) {
 	unauthorized := &twilioError{http.StatusUnauthorized, 20003, "Authenticate"}
 	user, password, _ := r.BasicAuth()
-	if looksLiveTwilio(r.URL.Path) || looksLiveTwilio(user) || looksLiveToken(password) || LooksLive(body) {
+	if LooksLiveTwilio(r.URL.Path) || LooksLiveTwilio(user) || looksLiveToken(password) || LooksLive(body) {
 		t.sim.journal.refusedLiveKeys.Add(1)
 		t.sim.log.Error("live Twilio credentials were shown to the stand-in: change them, they have left their vault")
 		return "", unauthorized

@@ -69,9 +69,9 @@ func (t *twilio) tell() TwilioTruth {
 
 var twilioIdentifier = regexp.MustCompile(`(?i)\b(?:AC|SK)[0-9a-f]{32}\b`)
 
-// looksLiveTwilio reports whether text contains the identifier of a Twilio account or API key
+// LooksLiveTwilio reports whether text contains the identifier of a Twilio account or API key
 // that is not one of the stand-in's own: those have eight zeros after their first two letters.
-func looksLiveTwilio(text string) bool {
+func LooksLiveTwilio(text string) bool {
 	for _, found := range twilioIdentifier.FindAllString(text, -1) {
 		if !strings.HasPrefix(found[2:], "00000000") {
 			return true

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -76,36 +78,48 @@ func NewTwilio(cfg TwilioConfig) (*Twilio, error) {
 
 // HTTPClient returns the HTTP client for one call. Its requests end with the
 // context, which twilio-go itself does not take. It follows no redirect: the
-// vault key would go along.
+// vault key would go along. Answers are read to their end before they are handed
+// on, since twilio-go leaves the bodies of errors open.
 func (t *Twilio) HTTPClient(ctx context.Context, call TwilioCall) *http.Client {
 	return &http.Client{
-		Timeout:       t.timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
-			out, stop, err := t.rewrite(ctx, req, call)
+			joint, cancel := context.WithTimeout(ctx, t.timeout)
+			defer cancel()
+			defer context.AfterFunc(req.Context(), cancel)()
+			out, err := t.rewrite(joint, req, call)
 			if err != nil {
 				return nil, err
 			}
-			defer stop()
-			return t.next.RoundTrip(out)
+			res, err := t.next.RoundTrip(out)
+			if err != nil {
+				return nil, err
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+			switch {
+			case joint.Err() != nil:
+				return nil, joint.Err()
+			case err != nil:
+				return nil, errors.New("the vault proxy's answer was cut off")
+			case len(body) > maxAnswer:
+				return nil, errors.New("the vault proxy's answer is too large")
+			}
+			whole := *res
+			whole.Body = io.NopCloser(bytes.NewReader(body))
+			return &whole, nil
 		}),
 	}
 }
 
-// rewrite turns a request to Twilio into one to the data plane. Stop ends the
-// watch over the caller's context once the answer has begun.
-func (t *Twilio) rewrite(ctx context.Context, req *http.Request, call TwilioCall) (out *http.Request, stop func(), err error) {
+// rewrite turns a request to Twilio into one to the data plane.
+func (t *Twilio) rewrite(ctx context.Context, req *http.Request, call TwilioCall) (*http.Request, error) {
 	host := req.URL.Hostname()
 	product, _, _ := strings.Cut(host, ".")
 	if !strings.HasSuffix(host, ".twilio.com") || (product != "api" && product != "verify") {
-		return nil, nil, errors.New("the vault proxy passes on Twilio's api and verify hosts only")
+		return nil, errors.New("the vault proxy passes on Twilio's api and verify hosts only")
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	joint, cancel := context.WithCancelCause(req.Context())
-	unwatch := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	out = req.Clone(joint)
+	out := req.Clone(ctx)
 	out.URL.Scheme, out.URL.Host = t.proxy.Scheme, t.proxy.Host
 	out.URL.Path = strings.TrimRight(t.proxy.Path, "/") + "/twilio" + req.URL.Path
 	out.URL.RawPath = ""
@@ -119,7 +133,7 @@ func (t *Twilio) rewrite(ctx context.Context, req *http.Request, call TwilioCall
 			out.Header.Set(name, value)
 		}
 	}
-	return out, func() { unwatch() }, nil
+	return out, nil
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
