@@ -128,6 +128,7 @@ func TestCompose_SecretsAreFilesOfThoseWhoNeedThem(t *testing.T) {
 	require.Equal(t, map[string][]string{
 		"stripe_secret_key":  {"vaultproxy"},
 		"resend_api_key":     {"vaultproxy"},
+		"twilio_auth_token":  {"vaultproxy"},
 		"tollgate_admin_key": {"starter", "vaultproxy", "worker"},
 	}, holders)
 

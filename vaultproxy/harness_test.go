@@ -24,6 +24,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger/sqlite"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
+	"github.com/tollgate/tollgate/vaultproxy/vendors/resend"
 	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 	"github.com/tollgate/tollgate/vendorsim"
 )
@@ -31,6 +32,7 @@ import (
 const (
 	adminKey     = "admin-key-of-the-tests"
 	vendorSecret = "sk_test_the_vendors_secret"
+	resendSecret = "re_sim_the_vendors_secret"
 
 	// sendTimeout is the proxy's upstream deadline unless a test sets another.
 	sendTimeout = 5 * time.Second
@@ -76,6 +78,7 @@ type setupOptions struct {
 	storeTimeout time.Duration
 	wait         time.Duration // for calls in flight that stand in the way; zero: not at all
 	url          string        // another upstream than the stand-in
+	fromDomains  []string      // that e-mails may be sent from; nil: example.com
 }
 
 // testClock is wall time plus what a test adds to it. The ledger and the
@@ -205,6 +208,7 @@ func setup(t *testing.T, opt setupOptions) *testBundle {
 		b.checkLedger()
 		require.NoError(t, b.store.Close())
 		require.NotContains(t, b.logs.String(), vendorSecret)
+		require.NotContains(t, b.logs.String(), resendSecret)
 		require.NotContains(t, b.logs.String(), vaultproxy.TokenPrefix)
 		require.NotContains(t, b.logs.String(), adminKey)
 		require.Zero(t, b.sim.Truth().LeakedVaultKeys)
@@ -249,6 +253,12 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	if b.opt.vendor != nil {
 		vendor = b.opt.vendor(vendor)
 	}
+	from := b.opt.fromDomains
+	if from == nil {
+		from = []string{"example.com"}
+	}
+	emails, err := resend.New(resend.Config{Secret: resendSecret, FromDomains: from, Price: emailPrice})
+	require.NoError(b.t, err)
 	target := b.vendor.URL
 	if b.opt.url != "" {
 		target = b.opt.url
@@ -262,6 +272,7 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 		Logger: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Upstreams: []vaultproxy.Upstream{
 			{Vendor: vendor, URL: target, Client: b.opt.transport}, {Vendor: twilioProfile(b.t), URL: target, Client: b.opt.transport},
+			{Vendor: emails, URL: target, Client: b.opt.transport},
 		},
 		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
 		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: b.opt.storeTimeout,
@@ -307,7 +318,8 @@ func (b *testBundle) checkLedger() {
 			outside += c.CapturedAmount * int64(money.Cent)
 		}
 	}
-	require.GreaterOrEqual(b.t, booked+money.USD(outside), money.USD(truth.SucceededTotalMicroUSD))
+	mailed := money.USD(truth.EmailRecipients) * emailPrice
+	require.GreaterOrEqual(b.t, booked+money.USD(outside), money.USD(truth.SucceededTotalMicroUSD)+mailed)
 }
 
 func usd(amount money.USD) *money.USD { return &amount }

@@ -1,4 +1,4 @@
-// Package vendorsim is a stand-in for Stripe and Resend that keeps state, follows the vendor's
+// Package vendorsim is a stand-in for Stripe, Twilio and Resend that keeps state, follows the vendor's
 // rules and misbehaves on purpose. Clients are pointed at it in tests, in the demo and in
 // benchmarks, and never anywhere else: it charges nobody.
 //

@@ -32,7 +32,7 @@ func (s *resend) servePost(w http.ResponseWriter, c *resendCall) {
 		s.refuse(w, c, refusal)
 		return
 	}
-	drawn := s.sim.dealer.draw(FaultPoint{
+	drawn := s.dealer.draw(FaultPoint{
 		Operation: c.operation, Path: c.path, IdempotencyKey: c.key, Attempt: ticket.attempt, Faults: ticket.faults,
 	})
 	a, how := s.execute(c, emails, drawn.fault, ticket)

@@ -22,9 +22,10 @@ const (
 
 // resend serves Resend's paths.
 type resend struct {
-	sim  *Sim
-	keys *keyTable
-	ids  *idMint
+	sim    *Sim
+	dealer *dealer
+	keys   *keyTable
+	ids    *idMint
 
 	mu     sync.Mutex
 	emails map[string]emailView
@@ -32,7 +33,7 @@ type resend struct {
 
 func newResend(sim *Sim) *resend {
 	return &resend{
-		sim: sim, keys: newKeyTable(), emails: map[string]emailView{},
+		sim: sim, keys: newKeyTable(), dealer: newDealer(scramble(sim.cfg.Seed^0x726573656e64), sim.cfg.Faults, sim.cfg.Script), emails: map[string]emailView{},
 		ids: &idMint{salt: scramble(sim.cfg.Seed+1) ^ scramble(uint64(sim.cfg.Now().UnixNano()))},
 	}
 }

@@ -88,7 +88,7 @@ func New(cfg Config) (*Sim, error) {
 		dealer:  newDealer(cfg.Seed, cfg.Faults, cfg.Script),
 		closing: make(chan struct{}),
 	}
-	s.stripe, s.resend, s.twilio = newStripe(s), newResend(s), newTwilio(s)
+	s.stripe, s.twilio, s.resend = newStripe(s), newTwilio(s), newResend(s)
 	return s, nil
 }
 
@@ -134,8 +134,8 @@ func (c *Config) fillDefaults() {
 // redirectTarget is where Redirect302 points.
 const redirectTarget = "/sim/redirect-target"
 
-// Handler serves the vendors under their own paths (/v1/… for Stripe, /emails… for Resend,
-// /2010-04-01/… and /v2/Services/… for Twilio), and besides them GET
+// Handler serves the vendors under their own paths (/v1/… for Stripe, /2010-04-01/… and
+// /v2/Services/… for Twilio, /emails… for Resend), and besides them GET
 // /sim/truth and GET /healthz. Connection faults need HTTP/1.
 func (s *Sim) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -155,7 +155,7 @@ func (s *Sim) Handler() http.Handler {
 			s.journal.redirectsFollowed.Add(1)
 			writeJSON(w, http.StatusOK, map[string]string{"status": "followed"})
 		default:
-			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /emails, /2010-04-01/, /sim/truth and /healthz"})
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such path; see /v1/, /2010-04-01/, /emails, /sim/truth and /healthz"})
 		}
 	})
 }
@@ -174,6 +174,9 @@ func (s *Sim) Faults() map[string]int { return s.journal.faultCounts() }
 // NextFaults scripts the next requests to Stripe that a fault may strike, one fault each in order of
 // arrival, before the deck or Config.Script are asked again. NoFault lets one through.
 func (s *Sim) NextFaults(faults ...Fault) { s.dealer.enqueue(faults) }
+
+// NextResendFaults is NextFaults for requests to Resend, whose schedule is one of its own.
+func (s *Sim) NextResendFaults(faults ...Fault) { s.resend.dealer.enqueue(faults) }
 
 // NextTwilioFaults is NextFaults for requests to Twilio, whose schedule is one of its own.
 func (s *Sim) NextTwilioFaults(faults ...Fault) { s.twilio.dealer.enqueue(faults) }

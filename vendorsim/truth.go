@@ -75,7 +75,8 @@ type Truth struct {
 	EmailsPerRecipient map[string]int `json:"emails_per_recipient"`
 	// Emailed lists every e-mail sent, in order.
 	Emailed []EmailTruth `json:"emailed"`
-	// Twilio is what was done as Twilio; all of the above but Faults and the leaks is about Stripe.
+
+	// Twilio is what was done as Twilio; it has no part in the counts above but Faults and the leaks.
 	Twilio TwilioTruth `json:"twilio"`
 }
 

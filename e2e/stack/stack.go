@@ -34,7 +34,18 @@ const Namespace = "default"
 const (
 	stripeSecret = "sk_test_of_the_stand_in_vendor"
 	resendSecret = "re_sim_of_the_stand_in_vendor"
+	twilioSecret = "test_of_the_stand_in_vendor"
 )
+
+// TwilioAccount is the account that texts are sent from; what they cost is in twilioRates.
+const TwilioAccount = "AC00000000000000000000000000000001"
+
+const twilioRates = `as_of: 2026-11-01
+currency: usd
+failed_message: "0.001"
+countries:
+  US: {sms: "0.0083", mms: "0.022", call: "0.014", verify: "0.0583"}
+`
 
 // ResendFromDomain is the one that e-mails may be sent from, and ResendPriceUSD
 // what each recipient of one costs, in dollars.
@@ -84,6 +95,9 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	key := make([]byte, 16)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the program instead
 	s := &Stack{cfg: cfg, adminKey: "admin_" + hex.EncodeToString(key)}
+	if err := os.WriteFile(s.twilioRates(), []byte(twilioRates), 0o600); err != nil {
+		return nil, err
+	}
 	// Without it Temporal's programs read the profiles of whoever runs this.
 	if err := os.WriteFile(s.temporalConfig(), nil, 0o600); err != nil {
 		return nil, err
@@ -186,7 +200,8 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 	if addr == "" {
 		addr = anyPort
 	}
-	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy, append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", addr}, s.vendorArgs()...)...)
+	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy,
+		append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", addr}, s.vendorArgs()...)...)
 	if err != nil {
 		return err
 	}
@@ -203,6 +218,7 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 func (s *Stack) vendorArgs() []string {
 	return []string{
 		"--stripe-url", s.VendorURL,
+		"--twilio-url", s.VendorURL, "--twilio-account-sid", TwilioAccount, "--twilio-rates-file", s.twilioRates(),
 		"--resend-url", s.VendorURL, "--resend-from-domains", ResendFromDomain, "--resend-price-usd", ResendPriceUSD,
 	}
 }
@@ -255,6 +271,8 @@ func (s *Stack) Proxy() *Process { return s.proxy }
 
 // StateDir holds the ledger and the keys.
 func (s *Stack) StateDir() string { return filepath.Join(s.cfg.Dir, "state") }
+
+func (s *Stack) twilioRates() string { return filepath.Join(s.cfg.Dir, "twilio_rates.yaml") }
 
 func (s *Stack) temporalConfig() string { return filepath.Join(s.cfg.Dir, "temporal.toml") }
 
@@ -317,6 +335,7 @@ func (s *Stack) environ() []string {
 		"TEMPORAL_ADDRESS=" + s.TemporalAddr, "TEMPORAL_NAMESPACE=" + Namespace, "TEMPORAL_CONFIG_FILE=" + s.temporalConfig(),
 		"HOME=" + s.cfg.Dir, // where the Temporal CLI looks for the environments of its older versions
 		"TOLLGATE_CONTROL_URL=" + s.proxyURL, "TOLLGATE_ADMIN_KEY=" + s.adminKey, "STRIPE_SECRET_KEY=" + stripeSecret, "RESEND_API_KEY=" + resendSecret,
+		"TWILIO_AUTH_TOKEN=" + twilioSecret,
 	}
 	for _, name := range []string{"PATH", "TMPDIR", "TERM", "LANG", "LC_ALL", "COLUMNS", "NO_COLOR"} {
 		if value, ok := os.LookupEnv(name); ok {

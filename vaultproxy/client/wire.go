@@ -10,7 +10,7 @@ import (
 // caps is required: a key without a bound is not issued. Amounts may be written
 // as JSON numbers or decimal strings, in dollars.
 type IssueRequest struct {
-	Vendor           string     `json:"vendor"`                  // "stripe"
+	Vendor           string     `json:"vendor"`                  // one that the proxy is configured for: stripe, twilio, resend
 	AllowedEndpoints []string   `json:"allowed_endpoints"`       // exact method and path template, such as "POST /v1/payment_intents"
 	ExpiresIn        string     `json:"expires_in,omitempty"`    // a Go duration such as "2h"; or ExpiresAt
 	ExpiresAt        *time.Time `json:"expires_at,omitempty"`    //

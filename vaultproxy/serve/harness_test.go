@@ -22,6 +22,7 @@ import (
 
 // testBundle is a folder with the vendor's secret, and a stand-in vendor.
 type testBundle struct {
+	t   *testing.T
 	dir string
 	cfg serve.Config
 	sim *vendorsim.Sim
@@ -36,7 +37,7 @@ func setup(t *testing.T) *testBundle {
 		sim.Close()
 		upstream.Close()
 	})
-	b := &testBundle{dir: t.TempDir(), sim: sim}
+	b := &testBundle{t: t, dir: t.TempDir(), sim: sim}
 	b.cfg = serve.Config{
 		StateDir: filepath.Join(b.dir, "state"), DataAddr: "127.0.0.1:0", StripeURL: upstream.URL,
 		StripeSecretFile: b.file(t, "stripe.key", "sk_test_123\n"), Logger: slog.New(slog.DiscardHandler),

@@ -69,7 +69,7 @@ func TestStart_FindsTheVendorSecretInFileThenInTheEnvironment(t *testing.T) {
 	bad := b.file(t, "bad.key", "pk_test_1")
 
 	b.cfg.StripeSecretFile = ""
-	require.Contains(t, b.refused(t), "no vendor is configured: give the secret of at least one (Stripe: set STRIPE_SECRET_KEY, or STRIPE_SECRET_KEY_FILE or --stripe-secret-file to a file that holds it; Resend: ")
+	require.Contains(t, b.refused(t), "no vendor is configured: give the secret of at least one (Stripe: set STRIPE_SECRET_KEY, or STRIPE_SECRET_KEY_FILE or --stripe-secret-file to a file that holds it; Twilio: ")
 	t.Setenv("STRIPE_SECRET_KEY", "sk_test_123\n")
 	stop(t, b.start(t))
 	t.Setenv("STRIPE_SECRET_KEY_FILE", bad)

@@ -41,6 +41,14 @@ type Config struct {
 	StripeSecretFile string // else STRIPE_SECRET_KEY_FILE, else STRIPE_SECRET_KEY
 	StripeURL        string
 
+	TwilioAuthTokenFile   string // else TWILIO_AUTH_TOKEN_FILE, else TWILIO_AUTH_TOKEN
+	TwilioAccountSID      string // else TWILIO_ACCOUNT_SID
+	TwilioRatesFile       string // YAML, see twilio.ParseRates
+	TwilioURL             string
+	TwilioCountries       []string // that may be written to or called; none: all of the rates file
+	TwilioStatusCallbacks []string // URLs that a request may give
+	TwilioCallURLs        []string // URLs that a call may take its instructions from
+
 	ResendSecretFile  string // else RESEND_API_KEY_FILE, else RESEND_API_KEY
 	ResendURL         string
 	ResendFromDomains []string // that e-mails may be sent from

@@ -282,23 +282,27 @@ func TestBind_SetsEverythingFromFlags(t *testing.T) {
 	serve.Bind(flags, &cfg)
 	require.Equal(t, serve.Config{
 		StateDir: ".tollgate", DataAddr: serve.DefaultAddr, StripeURL: "https://api.stripe.com", UpstreamTimeout: 30 * time.Second,
-		ContentionWait: 2 * time.Second, ResendURL: "https://api.resend.com",
+		ContentionWait: 2 * time.Second, ResendURL: "https://api.resend.com", TwilioURL: "https://api.twilio.com",
 	}, cfg)
 	require.NoError(t, flags.Parse([]string{
 		"--state-dir=s", "--data-addr=d:1", "--control-addr=c:2", "--admin-key-file=a", "--stripe-secret-file=k",
 		"--stripe-url=http://x", "--upstream-timeout=5s", "--contention-wait=1s", "--master-key-file=m", "--ledger-url-file=l",
 		"--resend-secret-file=r", "--resend-url=http://y", "--resend-from-domains=a.example,b.example", "--resend-price-usd=0.0009",
+		"--twilio-auth-token-file=t", "--twilio-account-sid=AC1", "--twilio-rates-file=y", "--twilio-url=http://z", "--twilio-countries=US,CA",
+		"--twilio-status-callbacks=https://s", "--twilio-call-urls=https://u",
 	}))
 	require.Equal(t, serve.Config{
 		StateDir: "s", DataAddr: "d:1", ControlAddr: "c:2", AdminKeyFile: "a", StripeSecretFile: "k", StripeURL: "http://x",
 		UpstreamTimeout: 5 * time.Second, ContentionWait: time.Second, MasterKeyFile: "m", LedgerURLFile: "l",
 		ResendSecretFile: "r", ResendURL: "http://y", ResendFromDomains: []string{"a.example", "b.example"}, ResendPriceUSD: "0.0009",
+		TwilioAuthTokenFile: "t", TwilioAccountSID: "AC1", TwilioRatesFile: "y", TwilioURL: "http://z", TwilioCountries: []string{"US", "CA"},
+		TwilioStatusCallbacks: []string{"https://s"}, TwilioCallURLs: []string{"https://u"},
 	}, cfg)
 	require.Nil(t, flags.Lookup("ledger-url"), "it may hold a password")
 	require.NoError(t, flags.Parse([]string{"--contention-wait=0s"}))
 	require.Negative(t, cfg.ContentionWait, "none, and not the default")
 	require.Error(t, flags.Parse([]string{"--contention-wait=-1s"}))
-	for _, name := range []string{"stripe-secret", "stripe-secret-key", "resend-secret", "resend-api-key"} {
+	for _, name := range []string{"stripe-secret", "stripe-secret-key", "resend-secret", "resend-api-key", "twilio-auth-token"} {
 		require.Nil(t, flags.Lookup(name), "a secret is no flag: other users of a machine can read those")
 	}
 }

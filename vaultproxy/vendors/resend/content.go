@@ -75,7 +75,8 @@ func readEmail(tree any, at string) (e email, err error) {
 	if err := e.readTags(m); err != nil {
 		return e, err
 	}
-	return e, e.readAttachments(m)
+	err = e.readAttachments(m)
+	return e, err
 }
 
 func (e *email) readBody(m members) (err error) {
@@ -152,9 +153,12 @@ func (e *email) readTags(m members) error {
 }
 
 func isTagText(text string) bool {
-	return text != "" && len(text) <= maxTag && !strings.ContainsFunc(text, func(r rune) bool {
-		return r > 0x7e || (!isAlphanumeric(byte(r)) && r != '_' && r != '-')
-	})
+	for i := range len(text) {
+		if c := text[i]; !isAlphanumeric(c) && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= maxTag
 }
 
 func (e *email) readAttachments(m members) error {

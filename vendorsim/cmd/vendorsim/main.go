@@ -1,4 +1,4 @@
-// Command vendorsim runs a stand-in for Stripe and Resend that misbehaves on purpose, for tests and demos.
+// Command vendorsim runs a stand-in for Stripe, Twilio and Resend that misbehaves on purpose, for tests and demos.
 // See the package documentation of vendorsim for what it does and what it does not.
 //
 // It prints its address in one line on standard output once it listens, logs as JSON to standard

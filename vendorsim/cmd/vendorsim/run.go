@@ -143,7 +143,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.StringVar(&o.healthcheck, "healthcheck", "", "ask the stand-in at this URL whether it is up, and do nothing else; for containers")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(out, "vendorsim is a stand-in for Stripe and Resend that misbehaves on purpose. Flags:")
+		fmt.Fprintln(out, "vendorsim is a stand-in for Stripe, Twilio and Resend that misbehaves on purpose. Flags:")
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return o, err
