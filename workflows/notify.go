@@ -14,7 +14,7 @@ import (
 // noticeSettle bounds the wait for proof of notices whose outcome is open. It is
 // short: some can never be proved, since Twilio's messages bear nothing that they
 // could be told by, and nobody is charged twice over one.
-const noticeSettle = time.Minute
+const noticeSettle = 30 * time.Second
 
 // noticePhase is a phase of a run that writes to customers. Whatever happens in
 // it, it ends with counts and not with an error: no charge and no outcome of a
