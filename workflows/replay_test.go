@@ -25,6 +25,9 @@ func recordedHistories() []string {
 		"billing_decline.json",
 		"billing_revoked.json",
 		"charge_batch.json",
+		"billing_notices.json",
+		"notify_receipts.json",
+		"notify_texts.json",
 	}
 }
 

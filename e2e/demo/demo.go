@@ -37,6 +37,7 @@ type Config struct {
 	Customers int
 	BudgetUSD money.USD // zero: most of the list's total, but not all of it
 	RunArgs   []string  // further arguments of `starter run`
+	Notices   bool      // e-mail receipts to who was charged, and text them
 	Out       io.Writer // what a person reads
 	Err       io.Writer // progress
 	// During is called once the run has started, in parallel to it.
@@ -130,7 +131,10 @@ func WriteCustomers(ctx context.Context, s stack.Config, customers int, budget m
 func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget money.USD) error {
 	args := append([]string{
 		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
-	}, append(noticeArgs(), cfg.RunArgs...)...)
+	}, cfg.RunArgs...)
+	if cfg.Notices {
+		args = append(args, noticeArgs()...)
+	}
 	cmd := s.Starter(ctx, args...)
 	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
 	var during chan error

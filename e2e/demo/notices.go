@@ -91,31 +91,41 @@ func awaitPrices(ctx context.Context, control *client.Client, label string) erro
 // noticeProblems completes the result by what was written, and lists everything
 // about it that must not be.
 func noticeProblems(out *Result, s workflows.Summary, written map[string]bookedNotice, truth vendorsim.Truth) []string {
-	if s.Emails == nil || s.Texts == nil {
-		return []string{"the run has no receipts or no texts"}
-	}
-	out.Emails, out.Texts = notices(s.Emails), notices(s.Texts)
-	emails, texts := written[s.Emails.RunLabel], written[s.Texts.RunLabel]
+	return append(emailProblems(out, s.Emails, written, truth), textProblems(out, s.Texts, written, truth)...)
+}
 
+func emailProblems(out *Result, s *workflows.NoticeSummary, written map[string]bookedNotice, truth vendorsim.Truth) []string {
+	if s == nil {
+		return unasked("e-mails", truth.Emails)
+	}
+	out.Emails = notices(s)
+	out.Emails.VendorSent, out.Emails.Duplicates = truth.Emails, beyondFirst(truth.EmailsPerRecipient)
 	made := map[string]bool{}
 	for _, e := range truth.Emailed {
 		made[e.ID] = true
 	}
-	out.Emails.VendorSent, out.Emails.Duplicates = truth.Emails, beyondFirst(truth.EmailsPerRecipient)
-	found := phaseProblems("e-mails", s.Emails, *out.Emails, out.Charged, emails, made)
+	found := phaseProblems("e-mails", s, *out.Emails, out.Charged, written[s.RunLabel], made)
 	if out.Emails.Unknown > 0 {
 		found = append(found, fmt.Sprintf("e-mails: %d are left unknown, and Resend knows its idempotency keys", out.Emails.Unknown))
 	}
+	return found
+}
 
-	made = map[string]bool{}
-	perNumber := map[string]int{}
+func textProblems(out *Result, s *workflows.NoticeSummary, written map[string]bookedNotice, truth vendorsim.Truth) []string {
+	if s == nil {
+		return unasked("texts", truth.Twilio.Texts)
+	}
+	made, perNumber := map[string]bool{}, map[string]int{}
 	for _, m := range truth.Twilio.Sent {
 		made[m.SID] = true
 		perNumber[m.To]++
 	}
+	ledger := written[s.RunLabel]
+	out.Texts = notices(s)
 	out.Texts.VendorSent, out.Texts.Duplicates = truth.Twilio.Texts, beyondFirst(perNumber)
-	out.Texts.CostUSD, out.Texts.HeldUSD = texts.report.Budget.SettledUSD, texts.report.Budget.UnknownUSD
-	found = append(found, phaseProblems("texts", s.Texts, *out.Texts, out.Charged, texts, made)...)
+	// The summary is older than the last of the prices.
+	out.Texts.CostUSD, out.Texts.HeldUSD = ledger.report.Budget.SettledUSD, ledger.report.Budget.UnknownUSD
+	found := phaseProblems("texts", s, *out.Texts, out.Charged, ledger, made)
 	if lost := truth.Twilio.Lost(); out.Texts.Unknown != lost {
 		found = append(found, fmt.Sprintf("texts: %d are left unknown, the vendor lost %d requests", out.Texts.Unknown, lost))
 	}
@@ -123,6 +133,14 @@ func noticeProblems(out *Result, s workflows.Summary, written map[string]bookedN
 		found = append(found, fmt.Sprintf("texts: the ledger settled %s USD, the vendor asks for %s USD", out.Texts.CostUSD, money.USD(truth.Twilio.TextsMicroUSD)))
 	}
 	return found
+}
+
+// unasked: what nobody asked for must not have been sent.
+func unasked(what string, sent int) []string {
+	if sent == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s: the vendor sent %d, and the run was asked for none", what, sent)}
 }
 
 func beyondFirst(counts map[string]int) int {

@@ -42,6 +42,7 @@ type scenario struct {
 	methods []string // payment methods, in turn over the customers
 	budget  string
 	during  func(context.Context, *stack.Stack, string) error
+	args    []string          // further ones of `starter run`
 	save    map[string]string // file name by workflow ID, "" for the run itself
 }
 
@@ -51,6 +52,10 @@ func scenarios() []scenario {
 		{plan: "cap", methods: []string{good}, budget: "300", save: map[string]string{"": "billing_cap.json", "/batch/0": "charge_batch.json"}},
 		{plan: "decline", methods: []string{good, bad}, budget: "1000", save: map[string]string{"": "billing_decline.json"}},
 		{plan: "revoked", methods: []string{good}, budget: "1000", during: revoke, save: map[string]string{"": "billing_revoked.json"}},
+		{plan: "notices", methods: []string{good, bad}, budget: "1000", args: []string{
+			"--receipts-from", "Tollgate <billing@" + stack.ResendFromDomain + ">", "--receipts-budget-usd", "0.02",
+			"--texts-from", "+12015550199", "--texts-budget-usd", "10",
+		}, save: map[string]string{"": "billing_notices.json", "/receipts/0": "notify_receipts.json", "/texts/0": "notify_texts.json"}},
 	}
 }
 
@@ -92,9 +97,9 @@ const customers = 60
 func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error {
 	list := filepath.Join(dir, sc.plan+".csv")
 	var text strings.Builder
-	text.WriteString("customer,payment_method,amount_cents,currency\n")
+	text.WriteString("customer,payment_method,amount_cents,currency,email,phone\n")
 	for i := range customers {
-		fmt.Fprintf(&text, "cus_%s_%03d,%s,1000,usd\n", sc.plan, i, sc.methods[i%len(sc.methods)])
+		fmt.Fprintf(&text, "cus_%s_%03d,%s,1000,usd,c%d@example.com,+1201555%04d\n", sc.plan, i, sc.methods[i%len(sc.methods)], i, 100+i)
 	}
 	if err := os.WriteFile(list, []byte(text.String()), 0o600); err != nil {
 		return err
@@ -103,8 +108,10 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 	if err != nil {
 		return err
 	}
-	cmd := s.Starter(ctx, "run", "--plan", sc.plan, "--period", period, "--customers", list, "--budget-usd", sc.budget,
-		"--batch-size", "30", "--window", "4", "--wait")
+	cmd := s.Starter(ctx, append([]string{
+		"run", "--plan", sc.plan, "--period", period, "--customers", list, "--budget-usd", sc.budget,
+		"--batch-size", "30", "--window", "4", "--wait",
+	}, sc.args...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
