@@ -3,6 +3,7 @@
 //
 //	Billing  pin the list -> issue the vault key -> batches -> wait for proof -> revoke -> summary
 //	   └── ChargeBatch <root>/batch/<n>: pages of customers -> a window of ChargeCustomer
+//	   └── NotifyBatch <root>/receipts/<n>, <root>/texts/<n>: pages of SendReceipts or SendTexts
 //
 // # What holds
 //
@@ -15,6 +16,8 @@
 //   - Workflows keep counts and ranges; the outcome of each single item lives in
 //     the ledger. An item whose activity could not tell is read from there.
 //   - The six outcomes of the summary add up to the length of the list.
+//   - Receipts and texts come after the charges, under keys and budgets of their own.
+//     Nothing that becomes of them changes a charge or fails a run.
 //   - Nothing is in flight when a workflow continues as new, since activities do
 //     not survive that.
 //
