@@ -168,7 +168,7 @@ func checkTemplate(what, text string) error {
 func isSender(from string) bool {
 	address := from
 	if name, inside, named := strings.Cut(from, "<"); named {
-		closed := false
+		var closed bool
 		if address, closed = strings.CutSuffix(inside, ">"); !closed || strings.ContainsAny(name, `@,;()"\`) {
 			return false
 		}
