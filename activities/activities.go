@@ -32,8 +32,8 @@ type Config struct {
 // workflows as a source of method references.
 type Activities struct {
 	stripe    stripe.Backend
-	dataURL   string
 	transport http.RoundTripper
+	dataURL   string // of the data plane, without a slash at its end
 	control   *client.Client
 	lists     *customerlist.Reader
 	log       *slog.Logger
@@ -59,8 +59,8 @@ func New(cfg Config) (*Activities, error) {
 	dataURL := strings.TrimRight(cfg.DataURL, "/")
 	return &Activities{
 		stripe:    stripeBackend(dataURL+"/stripe", transport),
-		dataURL:   dataURL,
 		transport: transport,
+		dataURL:   dataURL,
 		control:   cfg.Control,
 		lists:     customerlist.NewReader(),
 		log:       log,

@@ -9,6 +9,8 @@
 // so that the proxy sees each attempt and lets at most one have an effect.
 //
 //	workflow ──> ChargeCustomer ──stripe-go──> vault proxy ──> Stripe
+//	         ├─> SendReceipts ──resend-go──> vault proxy ──> Resend
+//	         ├─> SendTexts ──twilio-go──> vault proxy ──> Twilio
 //	         └─> IssueVaultKey, RevokeVaultKey, ReadOutcomes, SpendReport ──> control plane
 //
 // # Errors

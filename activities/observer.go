@@ -44,14 +44,18 @@ func (o observer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || !ok {
 		return res, err
 	}
-	seen.received = true
-	seen.status = res.StatusCode
-	seen.denied = res.Header.Get(headerDenied)
-	seen.replayed = res.Header.Get(headerReplayed) == "true"
-	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		seen.retryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
+	seen.read(res)
 	return res, nil
+}
+
+func (a *answer) read(res *http.Response) {
+	a.received = true
+	a.status = res.StatusCode
+	a.denied = res.Header.Get(headerDenied)
+	a.replayed = res.Header.Get(headerReplayed) == "true"
+	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		a.retryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
 }
 
 // maxRetryAfter: a charge has a few minutes in all; an answer that asks for an

@@ -74,6 +74,7 @@ func demoConfig(t *testing.T, customers int) demo.Config {
 
 func TestRun_StopsAtTheCapAndAgreesWithTheVendor(t *testing.T) {
 	cfg := demoConfig(t, 600)
+	cfg.Notices = true
 	var history strings.Builder
 	cfg.After = func(ctx context.Context, s *stack.Stack, _ demo.Result) error {
 		return showHistories(ctx, s, &history)
@@ -84,6 +85,11 @@ func TestRun_StopsAtTheCapAndAgreesWithTheVendor(t *testing.T) {
 	require.Zero(t, got.DuplicateCharges)
 	require.Zero(t, got.OverspendUSD)
 	require.Zero(t, got.Unknown)
+
+	require.Positive(t, got.Emails.Sent)
+	require.Positive(t, got.Texts.Sent)
+	require.Zero(t, got.Emails.Duplicates+got.Texts.Duplicates)
+	require.Zero(t, got.Emails.Unknown)
 
 	require.Contains(t, history.String(), "IssueVaultKey", "the history is there")
 	require.Contains(t, history.String(), "binary/encrypted", "and its payloads were read")
@@ -110,7 +116,7 @@ func showHistories(ctx context.Context, s *stack.Stack, into io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, one := range []string{id, workflows.BatchWorkflowID(id, 0), workflows.BatchWorkflowID(id, 1)} {
+	for _, one := range []string{id, workflows.BatchWorkflowID(id, 0), workflows.BatchWorkflowID(id, 1), workflows.NoticeWorkflowID(id, "receipts", 0), workflows.NoticeWorkflowID(id, "texts", 0)} {
 		shown, err := s.TemporalCLI(ctx, "workflow", "show", "--workflow-id", one, "--output", "json").Output()
 		if err != nil {
 			return err

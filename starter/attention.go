@@ -32,6 +32,7 @@ func attention(s workflows.Summary) error {
 	if !s.LedgerRead {
 		why = append(why, "the ledger could not be read at the end")
 	}
+	why = append(why, noticeAttention(s)...)
 	if len(why) == 0 {
 		return nil
 	}

@@ -38,6 +38,17 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: without("--period"), want: "which month? give --period, such as --period 2026-11"},
 		"a period that is not a month": {
 			args: good + " --period 2026-13", want: `period "2026-13" must be a month such as 2026-11`},
+		"receipts without a budget of their own": {
+			args: good + " --receipts-from billing@example.com", want: "how much may the run spend? give --receipts-budget-usd, such as --receipts-budget-usd 500"},
+		"receipts from nobody": {
+			args: good + " --receipts-budget-usd 5", want: "who sends the receipts? give --receipts-from, or leave out the other flags about receipts"},
+		"receipts from no address": {
+			args: good + " --receipts-from billing --receipts-budget-usd 5",
+			want: `sender of receipts "billing" must be an e-mail address, such as Acme <billing@acme.example>`},
+		"texts from nobody": {
+			args: good + " --texts-body x", want: "who sends the texts? give --texts-from or --texts-messaging-service, or leave out the other flags about texts"},
+		"texts from a number that is none": {
+			args: good + " --texts-from 0201555 --texts-budget-usd 5", want: `sender of texts "0201555" must be a number in E.164, such as +12015550100`},
 		"no budget": {
 			args: without("--budget-usd"), want: "how much may the run spend? give --budget-usd, such as --budget-usd 500"},
 		"a budget that is not a number": {

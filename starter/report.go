@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -35,13 +36,33 @@ func (p *program) reportCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(p.stdout, report)
 			}
-			return writeReport(p.stdout, report)
+			if err := writeReport(p.stdout, report); err != nil || t.label != "" {
+				return err
+			}
+			return p.reportPhases(cmd.Context(), vault, address, label)
 		},
 	}
 	t.bindLabel(cmd.Flags())
 	c.bind(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the report as JSON")
 	return cmd
+}
+
+// reportPhases shows what a billing run keeps under labels of their own.
+func (p *program) reportPhases(ctx context.Context, vault *client.Client, address, run string) error {
+	for _, label := range noticeLabels(run) {
+		report, err := vault.RunReport(ctx, label)
+		if neverUsed(err) {
+			continue
+		}
+		if err != nil {
+			return controlFailure(address, err)
+		}
+		if err := writeReport(p.stdout, report); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeReport(out io.Writer, r client.RunReport) error {

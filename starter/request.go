@@ -35,6 +35,7 @@ type request struct {
 	batchTimeout  time.Duration
 	keyRenewals   int
 	duplicates    bool
+	notices       notices
 	again         bool
 	retryDeclined bool
 	tenant        string
@@ -63,6 +64,7 @@ func (r *request) bindTerms(set *pflag.FlagSet) {
 	set.IntVar(&r.window, "window", 64, "concurrent charges in one batch")
 	set.IntVar(&r.batchSize, "batch-size", 500, "customers in one batch, a child workflow; 2000 if --charges-per-activity is above 1")
 	set.IntVar(&r.parallelism, "parallelism", 2, "batches at once")
+	r.notices.bind(set)
 	set.IntVar(&r.perActivity, "charges-per-activity", 1, "charges made by one activity; more make a large run cheaper for Temporal, and one charge harder to see in it")
 	set.IntVar(&r.activityWidth, "activity-window", 8, "concurrent charges in such an activity, of those of --window")
 	set.DurationVar(&r.outageLimit, "outage-limit", 4*time.Hour, "wait for a vault proxy that does not answer, before the run stops")
@@ -126,6 +128,9 @@ func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 		if in.PerChargeCapUSD, err = amount("--per-charge-cap-usd", r.perChargeCap); err != nil {
 			return in, err
 		}
+	}
+	if err := r.notices.into(&in); err != nil {
+		return in, err
 	}
 	if err := r.checkBounds(); err != nil {
 		return in, err

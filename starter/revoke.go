@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
+	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
 func (p *program) revokeCommand() *cobra.Command {
@@ -18,8 +20,9 @@ func (p *program) revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke (WORKFLOW_ID | --plan PLAN --period YYYY-MM | --run-label LABEL)",
 		Short: "Stop a run's spending at once, for good",
-		Long: "Revoke every vault key of a run and close the run: no further charge is reserved and no further\n" +
-			"key is issued under it. Charges already sent to the vendor run to their end and are booked.\n" +
+		Long: "Revoke every vault key of a run, those of its receipts and texts too, and close the run: no further\n" +
+			"call is reserved and no further key is issued under it. Calls already sent to a vendor run to their\n" +
+			"end and are booked.\n" +
 			"Temporal need not be up; a running workflow sees its key refused, stops and completes.",
 		Example: "  starter revoke billing-pro-2026-11\n" +
 			"  starter revoke --run-label my-agent/run-17 --tenant acme",
@@ -37,6 +40,12 @@ func (p *program) revokeCommand() *cobra.Command {
 			if err != nil {
 				return revokeFailure(address, label, tenant, err)
 			}
+			if t.label == "" {
+				// The charges first: a phase that gets its key from now on sees them closed.
+				if err := revokePhases(cmd.Context(), vault, label, &revoked); err != nil {
+					return revokeFailure(address, label, tenant, err)
+				}
+			}
 			if asJSON {
 				return writeJSON(p.stdout, revoked)
 			}
@@ -44,7 +53,7 @@ func (p *program) revokeCommand() *cobra.Command {
 			if len(revoked.KeyIDs) != 1 {
 				keys = count(len(revoked.KeyIDs)) + " vault keys"
 			}
-			_, err = fmt.Fprintf(p.stdout, "closed %s: %s revoked at %s, %s still in flight\n", label, keys, stamp(revoked.RevokedAt), charges(revoked.InFlight))
+			_, err = fmt.Fprintf(p.stdout, "closed %s: %s revoked at %s, %s still in flight\n", label, keys, stamp(revoked.RevokedAt), calls(revoked.InFlight))
 			return err
 		},
 	}
@@ -53,6 +62,36 @@ func (p *program) revokeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the run, for runs that have one; billing runs have none")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the result as JSON")
 	return cmd
+}
+
+// revokePhases closes what a billing run keeps under labels of their own.
+func revokePhases(ctx context.Context, vault *client.Client, run string, revoked *client.Revocation) error {
+	for _, label := range noticeLabels(run) {
+		more, err := vault.RevokeRun(ctx, label, revoked.Tenant)
+		if neverUsed(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		revoked.KeyIDs = append(revoked.KeyIDs, more.KeyIDs...)
+		revoked.InFlight += more.InFlight
+		revoked.UnknownCalls += more.UnknownCalls
+		if revoked.InFlightUSD, err = money.Add(revoked.InFlightUSD, more.InFlightUSD); err != nil {
+			return err
+		}
+		if revoked.UnknownUSD, err = money.Add(revoked.UnknownUSD, more.UnknownUSD); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func calls(n int) string {
+	if n == 1 {
+		return "1 call"
+	}
+	return count(n) + " calls"
 }
 
 // revokeFailure tells a run that is not there from one that belongs to a tenant:

@@ -147,6 +147,12 @@ func (p *program) writeStatus(found status) error {
 			t.AppendRow(table.Row{"approval", awaited(*waiting)})
 		}
 		t.AppendRow(table.Row{"settled", spending(*progress)})
+		if progress.EmailsSent > 0 {
+			t.AppendRow(table.Row{"receipts", count(progress.EmailsSent) + " sent"})
+		}
+		if progress.TextsSent > 0 {
+			t.AppendRow(table.Row{"texts", count(progress.TextsSent) + " sent"})
+		}
 	}
 	if _, err := fmt.Fprintf(p.stdout, "\n%s\n\n", found.WorkflowID); err != nil {
 		return err

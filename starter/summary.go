@@ -20,6 +20,9 @@ func writeSummary(out io.Writer, s workflows.Summary) error {
 	if err := writeTables(out, outcomeTable(s), spendTable(s)); err != nil {
 		return err
 	}
+	if err := writeNotices(out, s); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s.StopReason), keyEnd(s))
 	return err
 }

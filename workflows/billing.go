@@ -60,6 +60,9 @@ type billing struct {
 	shown    shown
 	detached workflow.Context // is not cancelled with the run
 
+	emails, texts         *NoticeSummary // once their phase is over
+	emailsSent, textsSent int            // while it goes on
+
 	replacing workflow.Mutex   // of the key
 	going     workflow.Context // ends with the first reason to stop; for calls, not for blocking
 	stopGoing workflow.CancelFunc
@@ -144,7 +147,7 @@ func (b *billing) goOn(ctx workflow.Context) error {
 
 // halt starts no further batch and lets those that run be told; the first reason stays.
 func (b *billing) halt(reason string) {
-	if b.stop != "" || b.phase == StateSettling || b.phase == StateDone {
+	if b.stop != "" || b.phase == StateSettling || b.phase == StateNotifying || b.phase == StateDone {
 		return
 	}
 	b.stop = reason
@@ -182,5 +185,7 @@ func (b *billing) report() Progress {
 		StopReason:   b.stop,
 		Paused:       b.paused,
 		Awaiting:     b.awaitingNow(),
+		EmailsSent:   b.emailsSent,
+		TextsSent:    b.textsSent,
 	}
 }

@@ -73,6 +73,7 @@ func setup(t *testing.T) *testBundle {
 	b.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: rootID, TaskQueue: workflows.TaskQueue})
 	b.env.RegisterWorkflow(workflows.Billing)
 	b.env.RegisterWorkflow(workflows.ChargeBatch)
+	b.env.RegisterWorkflow(workflows.NotifyBatch)
 	b.env.RegisterActivity(b.act)
 	t.Cleanup(func() { b.env.AssertExpectations(t) })
 	return b

@@ -4,6 +4,7 @@
 //	Billing  pin the list -> issue the vault key -> batches -> wait for proof -> revoke -> summary
 //	   └── ChargeBatch <root>/batch/<n>: pages of customers -> a window of ChargeCustomer,
 //	                                     or sets of items -> a window of ChargeRange
+//	   └── NotifyBatch <root>/receipts/<n>, <root>/texts/<n>: pages of SendReceipts or SendTexts
 //
 // The phases of Billing have a file each: setup, charging, finish.
 //
@@ -20,6 +21,8 @@
 //   - What is no item's own fault ends no item: with a key that expired, or a proxy
 //     that does not answer, the batch waits or returns what is left.
 //   - The seven outcomes of the summary add up to the length of the list.
+//   - Receipts and texts come after the charges, under keys and budgets of their own.
+//     Nothing that becomes of them changes a charge or fails a run.
 //   - Nothing is in flight when a workflow continues as new, since activities do
 //     not survive that.
 //

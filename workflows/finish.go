@@ -37,6 +37,7 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	for _, keyID := range b.state.KeysAlive {
 		b.revokeKey(keyID)
 	}
+	b.notify(ctx)
 	summary := b.summary()
 	b.phase = StateDone
 	// Whoever is being answered gets the answer. What the run has come to stands.
@@ -236,6 +237,8 @@ func (b *billing) summary() Summary {
 		StopReason:   b.stop,
 		ListSHA256:   b.state.Pinned.SHA256,
 		Exceptions:   b.state.Exceptions,
+		Emails:       b.emails,
+		Texts:        b.texts,
 	}
 	if b.state.Key.KeyID == "" {
 		return out // nothing was approved: the ledger does not know of the run

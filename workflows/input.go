@@ -80,9 +80,11 @@ func (in BillingInput) Validate() error {
 		return fmt.Errorf("cap of a single charge %s must not be negative", in.PerChargeCapUSD)
 	}
 	if in.Approval != nil {
-		return in.Approval.withDefaults().check()
+		if err := in.Approval.withDefaults().check(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return in.validateNotices()
 }
 
 func (in BillingInput) checkBounds() error {

@@ -28,5 +28,5 @@ type registered struct {
 }
 
 func all() []registered {
-	return []registered{{"Billing", Billing}, {"ChargeBatch", ChargeBatch}, {"ScheduledBilling", ScheduledBilling}}
+	return []registered{{"Billing", Billing}, {"ChargeBatch", ChargeBatch}, {"NotifyBatch", NotifyBatch}, {"ScheduledBilling", ScheduledBilling}}
 }

@@ -32,6 +32,9 @@ func recordedHistories() []string {
 		"charge_batch_many.json",
 		"charge_batch_canceled.json",
 		"charge_batch_continued.json",
+		"billing_notices.json",
+		"notify_receipts.json",
+		"notify_texts.json",
 	}
 }
 

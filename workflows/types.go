@@ -80,6 +80,11 @@ type BillingInput struct {
 	// declined before it began.
 	RetryDeclined bool `json:"retry_declined,omitempty"`
 
+	// Receipts and Texts ask for notices to those who were charged, once all charges
+	// have an outcome; nil: none.
+	Receipts *ReceiptsInput `json:"receipts,omitempty"`
+	Texts    *TextsInput    `json:"texts,omitempty"`
+
 	// Resume carries a run over continue-as-new. Starters leave it nil.
 	Resume *BillingState `json:"resume,omitempty"`
 }
@@ -129,6 +134,9 @@ type Summary struct {
 	StopReason string     `json:"stop_reason"` // empty: every customer was attempted
 	ListSHA256 string     `json:"list_sha256"`
 	Exceptions Exceptions `json:"exceptions"`
+
+	Emails *NoticeSummary `json:"emails,omitempty"` // nil: no receipts were asked for
+	Texts  *NoticeSummary `json:"texts,omitempty"`  // nil: no texts were asked for
 }
 
 // Progress answers QueryProgress.
@@ -149,6 +157,8 @@ type Progress struct {
 	CapUSD       money.USD `json:"cap_usd"`
 	SettledUSD   money.USD `json:"settled_usd"` // as far as the run has seen; the summary has the ledger's sum
 	StopReason   string    `json:"stop_reason,omitempty"`
+	EmailsSent   int       `json:"emails_sent,omitempty"`
+	TextsSent    int       `json:"texts_sent,omitempty"`
 	// Paused says by whom and why the run is paused; empty: it is not.
 	Paused string `json:"paused,omitempty"`
 	// Awaiting is what nobody has decided on yet; nil: the run asks for no approval.
@@ -169,10 +179,11 @@ func (p Progress) Done() int {
 
 // States of a run, in their order.
 const (
-	StateStarting = "starting" // pinning the list, issuing the key
-	StateCharging = "charging"
-	StateAwaiting = "awaiting_approval" // everything else is charged, and some of what needs an approval has none yet
-	StateStopping = "stopping"          // no further charge is scheduled, what is in flight ends
-	StateSettling = "settling"          // waiting for proof of what is unknown, revoking the key, reading the ledger
-	StateDone     = "done"
+	StateStarting  = "starting" // pinning the list, issuing the key
+	StateCharging  = "charging"
+	StateAwaiting  = "awaiting_approval" // everything else is charged, and some of what needs an approval has none yet
+	StateStopping  = "stopping"          // no further charge is scheduled, what is in flight ends
+	StateSettling  = "settling"          // waiting for proof of what is unknown, revoking the key, reading the ledger
+	StateNotifying = "notifying"         // writing to those who were charged
+	StateDone      = "done"
 )

@@ -123,7 +123,7 @@ func (b *billing) checkDecision(d Decision) error {
 
 // over reports whether the run does no more than end.
 func (b *billing) over() bool {
-	return b.stop != "" || b.phase == StateSettling || b.phase == StateDone
+	return b.stop != "" || b.phase == StateSettling || b.phase == StateNotifying || b.phase == StateDone
 }
 
 func (b *billing) checkPause(p Person) error {

@@ -17,8 +17,9 @@
 //
 //	customer,payment_method,amount_cents,currency
 //
-// email, phone and name may be there too and are passed over, so that they reach
-// no workflow history. Any other column is refused: it is more likely a misspelt
+// email, phone and name may be there too. The first two are where receipts and
+// texts go; they are read by Reader.Contacts alone and reach no workflow history.
+// name is passed over. Any other column is refused: it is more likely a misspelt
 // one than one to be ignored. JSON lines hold one flat object a line with the
 // same names. One record is one line: a quoted field may
 // not contain a line break. Empty lines are skipped and are not numbered as

@@ -48,8 +48,9 @@ func pinGenerated(ctx context.Context, source Source) (Pinned, error) {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return Pinned{}, context.Cause(ctx)
 		}
-		c := generated(source.Seed, i)
-		if _, err := fmt.Fprintf(hash, "%s,%s,%d,%s\n", c.ID, c.PaymentMethod, c.AmountCents, c.Currency); err != nil {
+		made := generatedContact(source.Seed, i)
+		c := made.Customer
+		if _, err := fmt.Fprintf(hash, "%s,%s,%d,%s,%s,%s\n", c.ID, c.PaymentMethod, c.AmountCents, c.Currency, made.Email, made.Phone); err != nil {
 			return Pinned{}, err
 		}
 		if err := addCents(&total, c.AmountCents); err != nil {

@@ -61,6 +61,19 @@ type block struct {
 // A list whose content is not what was pinned is a *ChangedError, however the
 // change came about; a file that cannot be read is the operating system's error.
 func (r *Reader) Page(ctx context.Context, source Source, pinned Pinned, from, to int) ([]Customer, error) {
+	contacts, err := r.Contacts(ctx, source, pinned, from, to)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]Customer, 0, len(contacts))
+	for _, c := range contacts {
+		page = append(page, c.Customer)
+	}
+	return page, nil
+}
+
+// Contacts is Page with the customers' addresses. Its errors are those of Page.
+func (r *Reader) Contacts(ctx context.Context, source Source, pinned Pinned, from, to int) ([]Contact, error) {
 	if err := source.check(); err != nil {
 		return nil, err
 	}
@@ -71,10 +84,10 @@ func (r *Reader) Page(ctx context.Context, source Source, pinned Pinned, from, t
 	if err != nil {
 		return nil, err
 	}
-	page := make([]Customer, 0, to-from)
+	page := make([]Contact, 0, to-from)
 	if source.Path == "" {
 		for i := from; i < to; i++ {
-			page = append(page, generated(source.Seed, i))
+			page = append(page, generatedContact(source.Seed, i))
 		}
 		return page, nil
 	}
@@ -153,7 +166,7 @@ func (x *index) build(ctx context.Context, source Source, pinned Pinned) error {
 	return nil
 }
 
-func (x *index) read(path string, page []Customer, from, to int) ([]Customer, error) {
+func (x *index) read(path string, page []Contact, from, to int) ([]Contact, error) {
 	changed := &ChangedError{Source: path}
 	f, err := os.Open(path)
 	if err != nil {
@@ -183,11 +196,11 @@ func (x *index) read(path string, page []Customer, from, to int) ([]Customer, er
 				continue
 			}
 			if number >= from && number < to {
-				customer, err := x.format.parse(text)
+				contact, err := x.format.parse(text)
 				if err != nil {
 					return nil, changed
 				}
-				page = append(page, customer)
+				page = append(page, contact)
 			}
 			number++
 		}

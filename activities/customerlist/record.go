@@ -21,12 +21,12 @@ func requiredColumns() []string {
 	return []string{"customer", "payment_method", "amount_cents", "currency"}
 }
 
-func passedOverColumns() []string { return []string{"email", "phone", "name"} }
+func optionalColumns() []string { return []string{"email", "phone", "name"} }
 
-// format turns one line into a customer. The error's text is the problem alone;
-// the caller knows file and line.
+// format turns one line into a customer and how to reach them. The error's text
+// is the problem alone; the caller knows file and line.
 type format interface {
-	parse(line []byte) (Customer, error)
+	parse(line []byte) (Contact, error)
 }
 
 // csvFormat maps column names to positions.
@@ -42,9 +42,9 @@ func newCSVFormat(header []byte) (*csvFormat, error) {
 	}
 	f := &csvFormat{width: len(names), columns: make(map[string]int, len(names))}
 	for i, name := range names {
-		if !slices.Contains(requiredColumns(), name) && !slices.Contains(passedOverColumns(), name) {
+		if !slices.Contains(requiredColumns(), name) && !slices.Contains(optionalColumns(), name) {
 			return nil, fmt.Errorf("column %s is not known; the header takes %s, and optionally %s",
-				quote(name), strings.Join(requiredColumns(), ","), strings.Join(passedOverColumns(), ","))
+				quote(name), strings.Join(requiredColumns(), ","), strings.Join(optionalColumns(), ","))
 		}
 		if _, twice := f.columns[name]; twice {
 			return nil, fmt.Errorf("column %s is there twice", name)
@@ -59,16 +59,23 @@ func newCSVFormat(header []byte) (*csvFormat, error) {
 	return f, nil
 }
 
-func (f *csvFormat) parse(line []byte) (Customer, error) {
+func (f *csvFormat) parse(line []byte) (Contact, error) {
 	fields, err := splitCSV(line)
 	if err != nil {
-		return Customer{}, err
+		return Contact{}, err
 	}
 	if len(fields) != f.width {
-		return Customer{}, fmt.Errorf("has %d fields, the header has %d", len(fields), f.width)
+		return Contact{}, fmt.Errorf("has %d fields, the header has %d", len(fields), f.width)
 	}
-	field := func(name string) string { return fields[f.columns[name]] }
-	return newCustomer(field("customer"), field("payment_method"), field("amount_cents"), field("currency"))
+	field := func(name string) string {
+		at, ok := f.columns[name]
+		if !ok {
+			return ""
+		}
+		return fields[at]
+	}
+	customer, err := newCustomer(field("customer"), field("payment_method"), field("amount_cents"), field("currency"))
+	return Contact{Customer: customer, Email: field("email"), Phone: field("phone")}, err
 }
 
 func splitCSV(line []byte) ([]string, error) {
@@ -95,10 +102,10 @@ func splitCSV(line []byte) ([]string, error) {
 // jsonFormat reads one flat object a line.
 type jsonFormat struct{}
 
-func (jsonFormat) parse(line []byte) (Customer, error) {
+func (jsonFormat) parse(line []byte) (Contact, error) {
 	fields, err := flatObject(line)
 	if err != nil {
-		return Customer{}, err
+		return Contact{}, err
 	}
 	text := func(name string) (string, error) {
 		value, ok := fields[name]
@@ -113,25 +120,29 @@ func (jsonFormat) parse(line []byte) (Customer, error) {
 	}
 	id, err := text("customer")
 	if err != nil {
-		return Customer{}, err
+		return Contact{}, err
 	}
 	method, err := text("payment_method")
 	if err != nil {
-		return Customer{}, err
+		return Contact{}, err
 	}
 	currency, err := text("currency")
 	if err != nil {
-		return Customer{}, err
+		return Contact{}, err
 	}
 	amount, ok := fields["amount_cents"]
 	if !ok {
-		return Customer{}, errors.New("amount_cents is missing")
+		return Contact{}, errors.New("amount_cents is missing")
 	}
 	number, ok := amount.(json.Number)
 	if !ok {
-		return Customer{}, errors.New("amount_cents must be a number")
+		return Contact{}, errors.New("amount_cents must be a number")
 	}
-	return newCustomer(id, method, number.String(), currency)
+	// Nobody can be charged the wrong amount by what is wrong with these two.
+	email, _ := fields["email"].(string)
+	phone, _ := fields["phone"].(string)
+	customer, err := newCustomer(id, method, number.String(), currency)
+	return Contact{Customer: customer, Email: email, Phone: phone}, err
 }
 
 // flatObject reads names and scalar values by token, since decoding into a
@@ -153,7 +164,7 @@ func flatObject(line []byte) (map[string]any, error) {
 		if !ok {
 			return nil, notObject
 		}
-		if !slices.Contains(requiredColumns(), name) && !slices.Contains(passedOverColumns(), name) {
+		if !slices.Contains(requiredColumns(), name) && !slices.Contains(optionalColumns(), name) {
 			return nil, fmt.Errorf("%s is not a known name", quote(name))
 		}
 		if _, twice := fields[name]; twice {

@@ -104,14 +104,14 @@ func (s *scanned) take(path string, number int, line []byte, visit func(item) er
 			return nil
 		}
 	}
-	customer, err := s.format.parse(content)
+	contact, err := s.format.parse(content)
 	if err != nil {
 		return fault(err.Error())
 	}
 	if s.count == MaxCustomers {
 		return fault(fmt.Sprintf("more than %d customers; split the list", MaxCustomers))
 	}
-	err = visit(item{number: s.count, line: number, offset: s.size, customer: customer})
+	err = visit(item{number: s.count, line: number, offset: s.size, customer: contact.Customer})
 	s.count++
 	return err
 }

@@ -44,6 +44,14 @@ type Customer struct {
 	Currency      string `json:"currency"`     // "usd"
 }
 
+// Contact is a customer and how to reach them. Neither address is ever encoded:
+// they are for the activity that writes to them, and for no workflow's history.
+type Contact struct {
+	Customer Customer `json:"customer"`
+	Email    string   `json:"-"` // as the list has it, unchecked; empty: none
+	Phone    string   `json:"-"` // the same
+}
+
 // Error is a list that cannot be used as it is. Its text is one line that names
 // the file, the line if there is one, and what is wrong with it.
 type Error struct {

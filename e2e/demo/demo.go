@@ -37,6 +37,7 @@ type Config struct {
 	Customers int
 	BudgetUSD money.USD // zero: most of the list's total, but not all of it
 	RunArgs   []string  // further arguments of `starter run`
+	Notices   bool      // e-mail receipts to who was charged, and text them
 	Out       io.Writer // what a person reads
 	Err       io.Writer // progress
 	// During is called once the run has started, in parallel to it.
@@ -104,7 +105,7 @@ func WriteCustomers(ctx context.Context, s stack.Config, customers int, budget m
 	if err != nil {
 		return "", 0, err
 	}
-	list, err := customerlist.NewReader().Page(ctx, source, pinned, 0, pinned.Count)
+	contacts, err := customerlist.NewReader().Contacts(ctx, source, pinned, 0, pinned.Count)
 	if err != nil {
 		return "", 0, err
 	}
@@ -114,9 +115,10 @@ func WriteCustomers(ctx context.Context, s stack.Config, customers int, budget m
 		return "", 0, err
 	}
 	w := csv.NewWriter(f)
-	_ = w.Write([]string{"customer", "payment_method", "amount_cents", "currency"})
-	for _, c := range list {
-		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency})
+	_ = w.Write([]string{"customer", "payment_method", "amount_cents", "currency", "email", "phone"})
+	for _, made := range contacts {
+		c := made.Customer
+		_ = w.Write([]string{c.ID, c.PaymentMethod, strconv.FormatInt(c.AmountCents, 10), c.Currency, made.Email, made.Phone})
 	}
 	w.Flush()
 	if budget == 0 {
@@ -130,6 +132,9 @@ func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget m
 	args := append([]string{
 		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
 	}, cfg.RunArgs...)
+	if cfg.Notices {
+		args = append(args, noticeArgs()...)
+	}
 	cmd := s.Starter(ctx, args...)
 	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
 	var during chan error
@@ -187,11 +192,11 @@ func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
 	if err != nil {
 		return Result{}, nil, err
 	}
-	ledger, err := control.RunReport(ctx, status.Summary.RunLabel)
+	ledger, calls, err := booked(ctx, control, status.Summary.RunLabel)
 	if err != nil {
 		return Result{}, nil, err
 	}
-	calls, err := allCalls(ctx, control, status.Summary.RunLabel)
+	written, err := bookedNotices(ctx, control, *status.Summary)
 	if err != nil {
 		return Result{}, nil, err
 	}
@@ -206,7 +211,19 @@ func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
 	if peak, err := s.Worker().PeakMemory(); err == nil {
 		out.WorkerPeakBytes = peak
 	}
-	return out, problems(out, *status.Summary, ledger, calls, truth), nil
+	wrong := problems(out, *status.Summary, ledger, calls, truth)
+	wrong = append(wrong, noticeProblems(&out, *status.Summary, written, truth)...)
+	return out, wrong, nil
+}
+
+// booked is what the ledger keeps under one label.
+func booked(ctx context.Context, control *client.Client, label string) (client.RunReport, []client.Call, error) {
+	report, err := control.RunReport(ctx, label)
+	if err != nil {
+		return report, nil, err
+	}
+	calls, err := allCalls(ctx, control, label)
+	return report, calls, err
 }
 
 func allCalls(ctx context.Context, control *client.Client, run string) ([]client.Call, error) {

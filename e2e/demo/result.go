@@ -28,7 +28,9 @@ type Result struct {
 	OverspendUSD     money.USD      `json:"overspend_usd"`     // what the vendor took above the cap
 	Replays          int            `json:"replays"`           // answered from the ledger, nothing sent
 	Faults           map[string]int `json:"faults"`            // by kind, as the vendor counted them
-	Seconds          float64        `json:"seconds"`           // of the run, from its start to its summary
+	Emails           *Notices       `json:"emails,omitempty"`
+	Texts            *Notices       `json:"texts,omitempty"`
+	Seconds          float64        `json:"seconds"` // of the run, from its start to its summary
 
 	WorkerPeakBytes int64     `json:"worker_peak_bytes"` // most memory that the worker had resident; 0 where the system does not tell
 	Histories       Histories `json:"histories"`         // of the run and its batches

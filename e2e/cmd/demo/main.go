@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	cfg := demo.Config{Customers: *customers, Out: os.Stdout, Err: os.Stderr}
+	cfg := demo.Config{Customers: *customers, Notices: true, Out: os.Stdout, Err: os.Stderr}
 	if *customers < 1 {
 		return errors.New("--customers must be at least 1")
 	}

@@ -74,6 +74,10 @@ func scenarios() []scenario {
 			save: map[string]string{"": "billing_continued.json", "/batch/1": "charge_batch_continued.json"},
 		},
 		{plan: "revoked", methods: []string{good}, budget: "1000", during: revoke, save: map[string]string{"": "billing_revoked.json"}},
+		{plan: "notices", methods: []string{good, bad}, budget: "1000", args: []string{
+			"--receipts-from", "Tollgate <billing@" + stack.ResendFromDomain + ">", "--receipts-budget-usd", "0.02",
+			"--texts-from", "+12015550199", "--texts-budget-usd", "10",
+		}, save: map[string]string{"": "billing_notices.json", "/receipts/0": "notify_receipts.json", "/texts/0": "notify_texts.json"}},
 	}
 }
 
@@ -134,9 +138,9 @@ const customers = 60
 func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error {
 	list := filepath.Join(dir, sc.plan+".csv")
 	var text strings.Builder
-	text.WriteString("customer,payment_method,amount_cents,currency\n")
+	text.WriteString("customer,payment_method,amount_cents,currency,email,phone\n")
 	for i := range customers {
-		fmt.Fprintf(&text, "cus_%s_%03d,%s,1000,usd\n", sc.plan, i, sc.methods[i%len(sc.methods)])
+		fmt.Fprintf(&text, "cus_%s_%03d,%s,1000,usd,c%d@example.com,+1201555%04d\n", sc.plan, i, sc.methods[i%len(sc.methods)], i, 100+i)
 	}
 	if err := os.WriteFile(list, []byte(text.String()), 0o600); err != nil {
 		return err
