@@ -22,7 +22,9 @@ func TestIssueVaultKey_NeverGoesOnUnderAnotherTenant(t *testing.T) {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.answer = func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, map[string]any{"runs": runs}) }
+			b.answer = func(w http.ResponseWriter, _ *http.Request) {
+				answerJSON(w, http.StatusOK, map[string]any{"runs": runs})
+			}
 			in := issueInput()
 			in.Tenant = "acme"
 			_, err := b.env.ExecuteActivity(b.act.IssueVaultKey, in)
