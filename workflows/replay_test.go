@@ -24,6 +24,8 @@ func recordedHistories() []string {
 		"billing_cap.json",
 		"billing_decline.json",
 		"billing_revoked.json",
+		"billing_approved.json",
+		"billing_reset.json",
 		"billing_many.json",
 		"billing_expired.json",
 		"billing_canceled.json",

@@ -47,6 +47,7 @@ type scenario struct {
 	budget  string
 	args    []string // further ones of `starter run`
 	during  func(context.Context, *stack.Stack, string) error
+	dear    int               // every so manieth customer pays $30 instead of $10; zero: none
 	chain   bool              // on a server that suggests to continue as new early
 	save    map[string]string // file name by workflow ID, "" for the run itself
 }
@@ -73,6 +74,11 @@ func scenarios() []scenario {
 			plan: "long", methods: []string{good}, budget: "1000", args: []string{"--parallelism", "1", "--batch-size", "10"}, chain: true,
 			save: map[string]string{"": "billing_continued.json", "/batch/1": "charge_batch_continued.json"},
 		},
+		{
+			plan: "approved", methods: []string{good}, budget: "1000", dear: 3, args: []string{"--approve-above-usd", "20"}, during: decide,
+			save: map[string]string{"": "billing_approved.json"},
+		},
+		{plan: "reset", methods: []string{good}, budget: "1000", during: reset, save: map[string]string{"": "billing_reset.json"}},
 		{plan: "revoked", methods: []string{good}, budget: "1000", during: revoke, save: map[string]string{"": "billing_revoked.json"}},
 		{plan: "notices", methods: []string{good, bad}, budget: "1000", args: []string{
 			"--receipts-from", "Tollgate <billing@" + stack.ResendFromDomain + ">", "--receipts-budget-usd", "0.02",
@@ -131,6 +137,9 @@ func recordOn(ctx context.Context, cfg stack.Config, chain bool) error {
 	return nil
 }
 
+// attention is the starter's exit code for a run that ended and needs a look.
+const attention = 4
+
 // customers is small, since a history is kept in the repository, and large
 // enough for two batches with more than one window each.
 const customers = 60
@@ -140,7 +149,11 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 	var text strings.Builder
 	text.WriteString("customer,payment_method,amount_cents,currency,email,phone\n")
 	for i := range customers {
-		fmt.Fprintf(&text, "cus_%s_%03d,%s,1000,usd,c%d@example.com,+1201555%04d\n", sc.plan, i, sc.methods[i%len(sc.methods)], i, 100+i)
+		cents := 1000
+		if sc.dear > 0 && i%sc.dear == 0 {
+			cents = 3000
+		}
+		fmt.Fprintf(&text, "cus_%s_%03d,%s,%d,usd,c%d@example.com,+1201555%04d\n", sc.plan, i, sc.methods[i%len(sc.methods)], cents, i, 100+i)
 	}
 	if err := os.WriteFile(list, []byte(text.String()), 0o600); err != nil {
 		return err
@@ -162,7 +175,6 @@ func (sc scenario) record(ctx context.Context, s *stack.Stack, dir string) error
 			return errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 		}
 	}
-	const attention = 4 // the starter's exit code for a run that ended and needs a look
 	var exit *exec.ExitError
 	err = cmd.Wait()
 	canceled := errors.As(err, &exit) && exit.ExitCode() == 1 && sc.during != nil
@@ -228,6 +240,40 @@ func revoke(ctx context.Context, s *stack.Stack, id string) error {
 // cancelRun cancels the run at such a moment.
 func cancelRun(ctx context.Context, s *stack.Stack, id string) error {
 	return afterSome(ctx, s, func() error { return s.TemporalCLI(ctx, "workflow", "cancel", "--workflow-id", id).Run() })
+}
+
+// decide pauses the run and resumes it, raises its budget, and approves most of
+// what waits for it.
+func decide(ctx context.Context, s *stack.Stack, id string) error {
+	return afterSome(ctx, s, func() error {
+		for _, args := range [][]string{
+			{"pause", id}, {"raise-budget", id, "--budget-usd", "1200"}, {"resume", id},
+			{"reject", id, "--items", "0,3-3"}, {"approve", id},
+		} {
+			out, err := s.Starter(ctx, append(args, "--by", "Ada Lovelace", "--reason", "checked against the contract")...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("starter %s: %w: %s", args[0], err, out)
+			}
+		}
+		return nil
+	})
+}
+
+// reset takes the run back by a workflow task while it charges, and waits for the
+// execution that goes on from there.
+func reset(ctx context.Context, s *stack.Stack, id string) error {
+	return afterSome(ctx, s, func() error {
+		err := s.TemporalCLI(ctx, "workflow", "reset", "--workflow-id", id, "--type", "LastWorkflowTask", "--reason", "recorded").Run()
+		if err != nil {
+			return err
+		}
+		var exit *exec.ExitError
+		err = s.Starter(ctx, "status", id, "--wait").Run()
+		if errors.As(err, &exit) && exit.ExitCode() == attention {
+			return nil
+		}
+		return err
+	})
 }
 
 func afterSome(ctx context.Context, s *stack.Stack, do func() error) error {
