@@ -66,7 +66,7 @@ func Round(ctx context.Context, cfg Config, seed int64, round int) (_ Result, er
 	if err != nil {
 		return out, err
 	}
-	found, problems, err := demo.Check(ctx, s)
+	found, problems, err := demo.Check(ctx, s, budget)
 	if err != nil {
 		return out, err
 	}
