@@ -14,6 +14,7 @@ import (
 type runningBatch struct {
 	number   int
 	items    Ranges
+	tried    Ranges // of items
 	progress BatchProgress
 }
 
@@ -78,12 +79,22 @@ func (b *billing) chargeBatch(ctx workflow.Context, batch *runningBatch) {
 		if batch.items = result.Left; len(batch.items) == 0 {
 			return
 		}
+		batch.tried = batch.items.Both(result.Tried)
 		if !b.replaceKey(ctx, key.KeyID) {
-			b.state.Tally.Count(NotAttempted, batch.items.Len())
-			b.state.Exceptions.Merge(Exceptions{NotAttempted: batch.items})
+			b.leave(batch)
 			return
 		}
 	}
+}
+
+// leave counts what a batch could not be charged for. What may have been sent all
+// the same is read from the ledger.
+func (b *billing) leave(batch *runningBatch) {
+	untried := batch.items.Without(batch.tried)
+	b.state.Tally.Count(NotAttempted, untried.Len())
+	b.state.Exceptions.Merge(Exceptions{NotAttempted: untried})
+	b.state.Tally.Count(Unknown, batch.tried.Len())
+	b.state.Lost.Merge(batch.tried)
 }
 
 // errBatchLost is a batch that did not return in time.
@@ -103,6 +114,7 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 	}), ChargeBatch, BatchInput{
 		Number:         batch.number,
 		Items:          batch.items,
+		Tried:          batch.tried,
 		RootWorkflowID: b.workflowID,
 		VaultKey:       vaultKey,
 		Customers:      b.in.Customers,
