@@ -44,7 +44,7 @@ func (b *billing) chargeAll(ctx workflow.Context) {
 }
 
 func (b *billing) nextBatch(ctx workflow.Context) (*runningBatch, bool) {
-	if err := workflow.Await(ctx, func() bool { return b.paused == "" || b.stop != "" }); err != nil || b.stop != "" || len(b.state.Rest) == 0 {
+	if err := workflow.Await(ctx, func() bool { return b.state.Paused == "" || b.stop != "" }); err != nil || b.stop != "" || len(b.state.Rest) == 0 {
 		return nil, false
 	}
 	if b.began > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -81,6 +81,10 @@ func (b *billing) chargeBatch(ctx workflow.Context, batch *runningBatch) {
 		}
 		batch.tried = batch.items.Both(result.Tried)
 		if !b.replaceKey(ctx, key.KeyID) {
+			b.leave(batch)
+			return
+		}
+		if err := workflow.Await(ctx, func() bool { return b.state.Paused == "" || b.stop != "" }); err != nil || b.stop != "" {
 			b.leave(batch)
 			return
 		}
@@ -140,7 +144,7 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 func (b *billing) passOn(ctx workflow.Context, child workflow.ChildWorkflowFuture, over *bool) {
 	told := false
 	for {
-		err := workflow.Await(ctx, func() bool { return *over || b.stop != "" || (b.paused != "") != told })
+		err := workflow.Await(ctx, func() bool { return *over || b.stop != "" || (b.state.Paused != "") != told })
 		switch {
 		case err != nil || *over:
 			return
@@ -164,7 +168,7 @@ func (b *billing) awaitBatch(ctx workflow.Context, child workflow.Future, result
 			AddFuture(child, func(f workflow.Future) { err = f.Get(ctx, result) }).
 			AddFuture(workflow.NewTimer(timing, b.in.BatchTimeout), func(workflow.Future) {}).
 			Select(ctx)
-		if !errors.Is(err, errBatchLost) || (b.paused == "" && b.pauses == pauses) {
+		if !errors.Is(err, errBatchLost) || (b.state.Paused == "" && b.pauses == pauses) {
 			return err
 		}
 	}
