@@ -133,6 +133,7 @@ CREATE TABLE calls (
     first_sent_at   BIGINT NOT NULL,
     last_sent_at    BIGINT NOT NULL,
     prior_sent_at   BIGINT NOT NULL DEFAULT 0,
+    committed_at    BIGINT NOT NULL DEFAULT 0,
     final_at        BIGINT,
     next_check_at   BIGINT NOT NULL DEFAULT 0, -- above zero for unknown and committed calls alone
     claimed_until   BIGINT NOT NULL DEFAULT 0,

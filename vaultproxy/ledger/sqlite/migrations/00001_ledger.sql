@@ -118,6 +118,7 @@ CREATE TABLE calls (
     first_sent_at   INTEGER NOT NULL,
     last_sent_at    INTEGER NOT NULL,
     prior_sent_at   INTEGER NOT NULL DEFAULT 0,
+    committed_at    INTEGER NOT NULL DEFAULT 0,
     final_at        INTEGER,
     next_check_at   INTEGER NOT NULL DEFAULT 0, -- above zero for unknown and committed calls alone
     claimed_until   INTEGER NOT NULL DEFAULT 0,
