@@ -122,7 +122,9 @@ func (p *Proxy) book(ctx context.Context, u *upstream, row ledger.Call, j judgem
 	}
 	now, moved, err := p.resolve(ctx, r)
 	if errors.Is(err, ledger.ErrObjectTaken) {
-		p.log.Error("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
+		// Of two calls that look alike, both may have found the same object: one has it
+		// now, the other one looks for its own next time.
+		p.log.Warn("a vendor object is claimed by two calls", "call_id", row.ID, "object", j.Object)
 		return row, p.store.Unclaim(ctx, row.Seq, backOff(row.Checks))
 	}
 	if err != nil {

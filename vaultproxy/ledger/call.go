@@ -74,6 +74,7 @@ type Call struct {
 	FirstSentAt time.Time // first of the sends that are not proved without effect; zero if there is none
 	LastSentAt  time.Time // last of them, at first also of one that is yet to be proved
 	PriorSentAt time.Time // what LastSentAt was before the last resend: it stands again if that one is refused
+	CommittedAt time.Time // when its effect on its object was last proved; zero if it never was committed
 	FinalAt     time.Time // zero until final
 	NextCheckAt time.Time // of unknown and committed calls: when a proof is due
 

@@ -76,7 +76,9 @@ type Store interface {
 	// *Exists if it is no longer unknown, ErrWindowClosed, ErrNotFound, ErrClaimed
 	// if the lease is over.
 	Resend(ctx context.Context, seq int64, window time.Duration) (Call, error)
-	// Due lists unknown and committed calls whose next check has come, oldest first.
+	// Due lists calls whose next check has come: unknown ones and then committed
+	// ones, each oldest first. Of a list that is full each has at least half, if it
+	// has as many.
 	Due(ctx context.Context, limit int) ([]Call, error)
 	// Lead reports whether this process may reconcile for the length of the
 	// lease. Among those that share a ledger it is one at a time.

@@ -20,6 +20,7 @@ func proofTests() []test {
 		{"L11_AResendIsRecordedBeforeItIsSent", proofResendRecorded},
 		{"L11_OnlyACallInDoubtIsSentAgain", proofResendState},
 		{"DueListsWhatIsToBeLookedAtOldestFirst", proofDue},
+		{"DueGivesUnknownAndCommittedCallsEachHalfOfARound", proofDueShares},
 		{"AMoveGivesTheClaimBack", proofMoveUnclaims},
 	}
 }
@@ -171,22 +172,46 @@ func proofDue(b *bundle) {
 
 	require.Empty(b.t, b.due(10))
 	b.clock.Advance(2 * time.Minute)
-	require.Equal(b.t, []string{"in one minute", "in two minutes"}, b.due(10))
-	require.Equal(b.t, []string{"in one minute"}, b.due(1))
+	require.Equal(b.t, []string{"in two minutes", "in one minute"}, b.due(10), "what is in doubt goes first")
+	require.Equal(b.t, []string{"in two minutes"}, b.due(1))
 	_, err := b.store.Claim(b.ctx, b.seq("in one minute"), 10*time.Second)
 	require.NoError(b.t, err)
 	require.Equal(b.t, []string{"in two minutes"}, b.due(10))
 	require.NoError(b.t, b.store.Unclaim(b.ctx, b.seq("in one minute"), time.Minute))
 	b.clock.Advance(time.Minute)
-	require.Equal(b.t, []string{"in two minutes", "in one minute", "in three minutes"}, sortedByDue(b.due(10)))
+	require.Equal(b.t, []string{"in two minutes", "in three minutes", "in one minute"}, b.due(10))
 }
 
-// sortedByDue puts the two that are due at the same instant into one order.
-func sortedByDue(ids []string) []string {
-	if len(ids) == 3 && ids[1] == "in three minutes" {
-		ids[1], ids[2] = ids[2], ids[1]
+// Neither a flood of payments to be followed nor one of lost answers keeps the
+// other from being looked at.
+func proofDueShares(b *bundle) {
+	k := b.issue(nil)
+	for _, outcome := range []ledger.Outcome{ledger.OutcomeCommitted, ledger.OutcomeUnknown} {
+		for i := range 6 {
+			id := numbered(string(outcome), i)
+			b.reserve(ask(k, id, dollars(1)))
+			b.resolve(ledger.Resolution{Seq: b.seq(id), Outcome: outcome, NextCheck: time.Duration(i) * time.Second})
+		}
+		b.clock.Advance(time.Minute)
 	}
-	return ids
+	count := func(ids []string) (unknown int) {
+		for _, id := range ids {
+			if b.recall(id).State == ledger.Unknown {
+				unknown++
+			}
+		}
+		return unknown
+	}
+	due := b.due(4)
+	require.Equal(b.t, []string{numbered("unknown", 0), numbered("unknown", 1), numbered("committed", 0), numbered("committed", 1)}, due)
+	require.Len(b.t, b.due(5), 5)
+	require.Equal(b.t, 3, count(b.due(5)))
+	require.Len(b.t, b.due(20), 12)
+	for i := range 5 {
+		b.settle(numbered("unknown", i), dollars(1))
+	}
+	require.Len(b.t, b.due(4), 4, "what one of them does not need, the other one has")
+	require.Equal(b.t, 1, count(b.due(4)))
 }
 
 func proofMoveUnclaims(b *bundle) {

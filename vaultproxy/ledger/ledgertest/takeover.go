@@ -20,6 +20,8 @@ func takeOverTests() []test {
 		{"L5_ACommittedCallIsNotReopenedByNamingItself", takeOverItself},
 		{"L13_AHoldTakenOverTheNextDayNeedsThatDaysRoom", takeOverNextDay},
 		{"OnlyACommittedHoldOfTheSameRunAndObjectIsTakenOver", takeOverMoved},
+		{"L4_OfTwoThatMoveAnObjectAtOnceTheLargerHoldStays", moveAtOnce},
+		{"L1_WhoMovesAnObjectLaterHoldsItAlone", moveLater},
 	}
 }
 
@@ -165,4 +167,44 @@ func takeOverMoved(b *bundle) {
 	}
 	require.Equal(b.t, before, b.budget(k, "key/total"))
 	require.Equal(b.t, ledger.Committed, b.recall("committed").State)
+}
+
+// Whichever of the two the vendor did last, the object may be worth the larger one.
+func moveAtOnce(b *bundle) {
+	k := b.issue(nil)
+	theirs := b.issue(func(s *ledger.KeySpec) { s.KeyID, s.IssueID, s.Run = "key_2", "issue_2", "another run" })
+	for name, key := range map[string]ledger.Key{"same run": k, "another run": theirs} {
+		create, large, small := "create "+name, "large "+name, "small "+name
+		object := "obj_" + create
+		b.callIn(k, create, ledger.Committed, dollars(1))
+		b.reserve(b.capture(k, large, create, object, dollars(30)))
+		b.clock.Advance(time.Millisecond)
+		r := ask(key, small, dollars(2))
+		r.Target = object
+		b.reserve(r)
+		b.clock.Advance(time.Millisecond)
+		b.resolve(ledger.Resolution{Seq: b.seq(large), Outcome: ledger.OutcomeCommitted, Amount: dollars(30), Object: object})
+		b.clock.Advance(time.Millisecond)
+		c := b.resolve(ledger.Resolution{Seq: b.seq(small), Outcome: ledger.OutcomeCommitted, Amount: dollars(2), Object: object})
+		require.Equal(b.t, dollars(30), c.Hold, name)
+		require.Equal(b.t, c, b.recall(small))
+		require.Equal(b.t, ledger.Released, b.recall(large).State)
+		b.sound()
+	}
+	b.holds(k, "key/total", counters{committed: dollars(30)})
+	b.holds(theirs, "key/total", counters{committed: dollars(30)})
+}
+
+func moveLater(b *bundle) {
+	k := b.issue(nil)
+	theirs := b.issue(func(s *ledger.KeySpec) { s.KeyID, s.IssueID, s.Run = "key_2", "issue_2", "another run" })
+	b.callIn(k, "create", ledger.Committed, dollars(30))
+	b.clock.Advance(time.Millisecond)
+	r := ask(theirs, "update", dollars(2))
+	r.Target = "obj_create"
+	b.reserve(r)
+	c := b.resolve(ledger.Resolution{Seq: b.seq("update"), Outcome: ledger.OutcomeCommitted, Amount: dollars(2), Object: "obj_create"})
+	require.Equal(b.t, dollars(2), c.Hold)
+	b.holds(k, "key/total", counters{})
+	b.holds(theirs, "key/total", counters{committed: dollars(2)})
 }

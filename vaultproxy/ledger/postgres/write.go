@@ -57,11 +57,11 @@ func repeated(kind string, n int) string { return strings.Repeat(kind+" ", n) }
 var moveCalls = `UPDATE calls c SET state = n.state, reason = n.reason, hold = n.hold, amount = n.amount, object = n.object,
 	books = n.books, declined = n.declined, answered = n.answered, answer_status = n.answer_status, sends = n.sends,
 	unproven = n.unproven, resend = n.resend, checks = n.checks, first_sent_at = n.first_sent_at, last_sent_at = n.last_sent_at,
-	prior_sent_at = n.prior_sent_at, final_at = nullif(n.final_at, 0), next_check_at = n.next_check_at,
+	prior_sent_at = n.prior_sent_at, committed_at = n.committed_at, final_at = nullif(n.final_at, 0), next_check_at = n.next_check_at,
 	claimed_until = n.claimed_until, request = CASE WHEN n.final_at = 0 THEN c.request END
 	FROM ` + unnest(`seq, was_sends, was_unproven, was_state, state, reason, object, hold, amount, books, declined, answered,
-	answer_status, sends, unproven, resend, checks, first_sent_at, last_sent_at, prior_sent_at, final_at, next_check_at,
-	claimed_until`, repeated("bigint", 3)+repeated("text", 4)+repeated("bigint", 16)) + `
+	answer_status, sends, unproven, resend, checks, first_sent_at, last_sent_at, prior_sent_at, committed_at, final_at, next_check_at,
+	claimed_until`, repeated("bigint", 3)+repeated("text", 4)+repeated("bigint", 17)) + `
 	WHERE c.seq = ANY($1) AND c.seq = n.seq AND c.state = n.was_state AND c.sends = n.was_sends AND c.unproven = n.was_unproven`
 
 var reopenCalls = `UPDATE calls c SET key_no = n.key_no, op_no = n.op_no, item = n.item, workflow_id = n.workflow_id,
@@ -80,7 +80,7 @@ func queueMoves(queue queuer, calls []*sqlstore.Call) {
 			c.Seq, int64(sends), int64(unproven), string(state), string(c.State), c.Reason, c.Object, int64(c.Hold), int64(c.Amount),
 			sqlstore.Flag(c.Books), sqlstore.Flag(c.Declined), sqlstore.Flag(c.Answered), int64(c.AnswerStatus), int64(c.Sends),
 			int64(c.Unproven), int64(c.Resend), int64(c.Checks), sqlstore.ToMicro(c.FirstSentAt), sqlstore.ToMicro(c.LastSentAt),
-			sqlstore.ToMicro(c.PriorSentAt), sqlstore.ToMicro(c.FinalAt), sqlstore.ToMicro(c.NextCheckAt), sqlstore.ToMicro(c.ClaimedUntil),
+			sqlstore.ToMicro(c.PriorSentAt), sqlstore.ToMicro(c.CommittedAt), sqlstore.ToMicro(c.FinalAt), sqlstore.ToMicro(c.NextCheckAt), sqlstore.ToMicro(c.ClaimedUntil),
 		}
 	})...)
 	var reopened []*sqlstore.Call

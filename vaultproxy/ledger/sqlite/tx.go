@@ -117,7 +117,7 @@ const (
 
 	moveCall = `UPDATE calls SET state = ?, reason = ?, hold = ?, amount = ?, object = ?, books = ?, declined = ?, answered = ?,
 		answer_status = ?, sends = ?, unproven = ?, resend = ?, checks = ?, first_sent_at = ?, last_sent_at = ?, prior_sent_at = ?,
-		final_at = nullif(?, 0), next_check_at = ?, claimed_until = ?, request = CASE WHEN ? = 0 THEN request END
+		committed_at = ?, final_at = nullif(?, 0), next_check_at = ?, claimed_until = ?, request = CASE WHEN ? = 0 THEN request END
 		WHERE seq = ? AND state = ? AND sends = ? AND unproven = ?`
 	reopenCall = `UPDATE calls SET key_no = ?, op_no = ?, item = ?, workflow_id = ?, target = ?, reserved_at = ?, epoch = ?,
 		request = ? WHERE seq = ?`
@@ -213,7 +213,7 @@ func (w *writer) move(c any, call *sqlstore.Call) error {
 	res, err := w.run(c, moveCall, string(call.State), call.Reason, int64(call.Hold), int64(call.Amount), call.Object,
 		sqlstore.Flag(call.Books), sqlstore.Flag(call.Declined), sqlstore.Flag(call.Answered), int64(call.AnswerStatus),
 		int64(call.Sends), int64(call.Unproven), int64(call.Resend), int64(call.Checks), sqlstore.ToMicro(call.FirstSentAt),
-		sqlstore.ToMicro(call.LastSentAt), sqlstore.ToMicro(call.PriorSentAt), final, sqlstore.ToMicro(call.NextCheckAt),
+		sqlstore.ToMicro(call.LastSentAt), sqlstore.ToMicro(call.PriorSentAt), sqlstore.ToMicro(call.CommittedAt), final, sqlstore.ToMicro(call.NextCheckAt),
 		sqlstore.ToMicro(call.ClaimedUntil), final, call.Seq, string(state), int64(sends), int64(unproven))
 	if err != nil {
 		return fmt.Errorf("move a call: %w", err)

@@ -24,7 +24,7 @@ const (
 	CallColumns = `c.seq, c.call_id, c.digest, c.state, c.reason, c.key_no, k.key_id, c.run_no, r.tenant, r.label, c.op_no,
 	c.vendor, o.operation, o.method, o.path, c.idempotency_key, c.item, c.workflow_id, c.hold, c.amount, c.object, c.books,
 	c.target, c.declined, c.answered, c.answer_status, c.sends, c.unproven, c.resend, c.checks, c.created_at, c.reserved_at,
-	c.first_sent_at, c.last_sent_at, c.prior_sent_at, c.final_at, c.next_check_at, c.claimed_until, c.epoch`
+	c.first_sent_at, c.last_sent_at, c.prior_sent_at, c.committed_at, c.final_at, c.next_check_at, c.claimed_until, c.epoch`
 	CallSealed = `, c.request, a.answer`
 	FromCalls  = ` FROM calls c JOIN keys k ON k.key_no = c.key_no JOIN runs r ON r.run_no = c.run_no
 	JOIN operations o ON o.op_no = c.op_no `
@@ -68,6 +68,7 @@ func ScanCall(row Row, sealed bool) (*Call, error) {
 		state                              string
 		created, reserved                  int64
 		first, last, prior, check, claimed int64
+		committed                          int64
 		books, declined, answered          int64
 		hold, amount                       int64
 		final                              sql.NullInt64
@@ -76,7 +77,7 @@ func ScanCall(row Row, sealed bool) (*Call, error) {
 		&c.Seq, &c.ID, &digest, &state, &c.Reason, &c.KeyNo, &c.KeyID, &c.RunNo, &c.Tenant, &c.Run, &c.OpNo,
 		&c.Vendor, &c.Operation, &c.Method, &c.Path, &c.IdempotencyKey, &c.Item, &c.WorkflowID, &hold, &amount, &c.Object, &books,
 		&c.Target, &declined, &answered, &c.AnswerStatus, &c.Sends, &c.Unproven, &c.Resend, &c.Checks, &created, &reserved,
-		&first, &last, &prior, &final, &check, &claimed, &c.Epoch,
+		&first, &last, &prior, &committed, &final, &check, &claimed, &c.Epoch,
 	}
 	if sealed {
 		into = append(into, &c.Request, &c.Answer)
@@ -94,6 +95,7 @@ func ScanCall(row Row, sealed bool) (*Call, error) {
 	c.CreatedAt, c.ReservedAt = FromMicro(created), FromMicro(reserved)
 	c.Day = c.ReservedAt.Format(time.DateOnly)
 	c.FirstSentAt, c.LastSentAt, c.PriorSentAt = FromMicro(first), FromMicro(last), FromMicro(prior)
+	c.CommittedAt = FromMicro(committed)
 	c.NextCheckAt, c.ClaimedUntil, c.FinalAt = FromMicro(check), FromMicro(claimed), FromMicro(final.Int64)
 	c.remember()
 	return &c, nil

@@ -90,14 +90,27 @@ func (s *Store) onCall(ctx context.Context, seq int64, change func(*Batch, *Call
 	return out, decision
 }
 
-// Due lists calls whose proof is due.
+// Due lists calls whose proof is due: half of the room is for each of the two
+// states, and what one of them leaves is for the other.
 func (s *Store) Due(ctx context.Context, limit int) ([]ledger.Call, error) {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return s.selectCalls(ctx, `WHERE c.next_check_at > 0 AND c.next_check_at <= $1 AND c.claimed_until <= $1
-		AND (c.state = 'unknown' OR c.state = 'committed') ORDER BY c.next_check_at LIMIT $2`, now.UnixMicro(), limit)
+	due := func(state ledger.State) ([]ledger.Call, error) {
+		return s.selectCalls(ctx, `WHERE c.state = $1 AND c.next_check_at > 0 AND c.next_check_at <= $2 AND c.claimed_until <= $2
+			ORDER BY c.next_check_at LIMIT $3`, string(state), now.UnixMicro(), limit)
+	}
+	unknown, err := due(ledger.Unknown)
+	if err != nil {
+		return nil, err
+	}
+	committed, err := due(ledger.Committed)
+	if err != nil {
+		return nil, err
+	}
+	unknown = unknown[:min(len(unknown), max((limit+1)/2, limit-len(committed)))]
+	return append(unknown, committed[:min(len(committed), limit-len(unknown))]...), nil
 }
 
 // leadership is the name of the reconciler's lease.

@@ -290,6 +290,7 @@ func (b *Batch) dispatch(old *Call, r ledger.Reservation, k *Key, opNo int64, am
 	c.Sends, c.Unproven, c.Checks = c.Sends+1, 1, 0
 	c.ReservedAt, c.FirstSentAt, c.LastSentAt = b.now, b.now, b.now
 	c.PriorSentAt, c.FinalAt, c.NextCheckAt, c.ClaimedUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	c.CommittedAt = time.Time{}
 	c.Day, c.Request, c.Epoch = b.day, r.Request, b.epoch
 	if old == nil {
 		b.insert(c)

@@ -160,9 +160,16 @@ func (b *Batch) resolve(c *Call, r ledger.Resolution) (bool, error) {
 	}
 	books := next.Object != "" && next.State != ledger.Released
 	if books {
-		if err := b.relieve(c, next.Object); err != nil {
+		rival, err := b.relieve(c, next.Object)
+		if err != nil {
 			return false, err
 		}
+		if !next.State.Final() && rival > amount {
+			amount, next.Hold, next.Reason = rival, rival, "overrun:"+r.Reason
+		}
+	}
+	if next.State == ledger.Committed {
+		next.CommittedAt = b.now
 	}
 	from, hold := c.State, c.Hold
 	b.unbook(c)
@@ -302,18 +309,28 @@ func (b *Batch) rebook(rows []*Budget, to, from ledger.State, hold, amount money
 // the one that the call acted on, another run's hold of it ends: a run that
 // confirms or captures what another run made has it on its own budget now, and
 // one object is booked once. ledger.ErrObjectTaken.
-func (b *Batch) relieve(by *Call, object string) error {
+//
+// Rival is what that hold was, if it was not proved before this call was sent.
+// Then nobody knows which of the two the vendor did last, and the object may be
+// worth either.
+func (b *Batch) relieve(by *Call, object string) (rival money.USD, err error) {
 	holder, err := b.callOfObject(Object{by.Vendor, object})
+	if err == nil {
+		holder, err = b.behindLock(holder)
+	}
 	if errors.Is(err, ledger.ErrNotFound) || holder == by {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if object != by.Target || object == by.Object || holder.State != ledger.Committed {
-		return ledger.ErrObjectTaken
+		return 0, ledger.ErrObjectTaken
 	}
-	return b.free(Object{by.Vendor, object}, "taken_over")
+	if holder.CommittedAt.After(by.FirstSentAt) {
+		rival = holder.Hold
+	}
+	return rival, b.free(Object{by.Vendor, object}, "taken_over")
 }
 
 // free ends the committed hold of an object that became final without cost.

@@ -180,9 +180,9 @@ func TestLookup_OfWhatLeavesNoTraceProvesNothing(t *testing.T) {
 
 func TestMeter_PinsAReversalToWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	a := &account{answers: map[string]string{
-		"/v1/transfers/tr_1": `{"id":"tr_1","object":"transfer","currency":"usd","amount":1000,"amount_reversed":300}`,
-		"/v1/transfers/tr_2": `{"id":"tr_2","object":"transfer","currency":"usd","amount":1000,"amount_reversed":1000}`,
+	a := &account{scope: platform(), answers: map[string]string{
+		"/v1/transfers/tr_1": `{"id":"tr_1","object":"transfer","currency":"usd","amount":1000,"amount_reversed":300,"destination":"acct_1"}`,
+		"/v1/transfers/tr_2": `{"id":"tr_2","object":"transfer","currency":"usd","amount":1000,"amount_reversed":1000,"destination":"acct_1"}`,
 	}}
 	q, err := meter(t, a, "/v1/transfers/tr_1/reversals", "")
 	require.NoError(t, err)

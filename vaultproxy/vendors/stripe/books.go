@@ -70,6 +70,11 @@ func (p *Profile) price(currency string, minor int64) (money.USD, error) {
 		return 0, refuse(vendors.AmountInvalid, "Stripe reports a negative amount for this object")
 	case code == fx.Base:
 		return money.Cents(minor)
+	case listed(ambiguousUnits, code):
+		return 0, &vendors.Refusal{
+			Code: vendors.CurrencyUnsupported, Param: "currency",
+			Message: code + " is not metered: Stripe documents its minor unit in two ways, a hundredfold apart",
+		}
 	}
 	b := p.books
 	if b == nil {

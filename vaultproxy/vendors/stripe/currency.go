@@ -13,9 +13,13 @@ const noDecimals = " bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf
 const threeDecimals = " bhd jod kwd omr tnd "
 
 // wholeInHundredths are currencies without a minor unit that are written with two
-// decimals all the same, both of which have to be 0: 5 UGX are 500. UGX stands in
-// Stripe's list of currencies without decimals as well; this rule is the narrower.
-const wholeInHundredths = " isk ugx "
+// decimals all the same, both of which have to be 0: 5 ISK are 500.
+const wholeInHundredths = " isk "
+
+// ambiguousUnits are currencies that Stripe's page lists among those without
+// decimals, and among those that are written with two. An amount of theirs has no
+// one price.
+const ambiguousUnits = " ugx "
 
 // wholePayouts are currencies that are charged in hundredths and paid out in whole
 // units only.

@@ -1,8 +1,6 @@
 package stripe
 
 import (
-	"encoding/json"
-
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
@@ -18,8 +16,6 @@ import (
 func declined(s vendors.Sent, e stripeError) vendors.Verdict {
 	op, _ := named(s.Operation)
 	v := vendors.Verdict{Outcome: ledger.OutcomeReleased, Reason: e.reason("declined"), Declined: true}
-	var made object
-	_ = json.Unmarshal(e.PaymentIntent, &made) // what cannot be read names no object
 	switch effect := op.effectOf(s); {
 	case effect == moves:
 		v.Outcome, v.Object = ledger.OutcomeCommitted, s.Target
@@ -27,8 +23,8 @@ func declined(s vendors.Sent, e stripeError) vendors.Verdict {
 		// Nothing of the kind has a card to be declined.
 		v.Outcome, v.Declined = ledger.OutcomeUnknown, false
 	case s.Operation != intentCreate || offSession(s):
-	case isID(made.ID, "pi_"):
-		v.Outcome, v.Object = ledger.OutcomeCommitted, made.ID
+	case e.made() != "":
+		v.Outcome, v.Object = ledger.OutcomeCommitted, e.made()
 	default:
 		// There may be an object, and it is not told which. Asking again would be told the same.
 		v.Outcome, v.Declined, v.StoredFailure = ledger.OutcomeUnknown, false, true

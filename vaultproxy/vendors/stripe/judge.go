@@ -27,6 +27,16 @@ func (e stripeError) reason(otherwise string) string {
 	return otherwise
 }
 
+// made is the PaymentIntent that an error tells of, empty if there is none.
+func (e stripeError) made() string {
+	var obj object
+	_ = json.Unmarshal(e.PaymentIntent, &obj) // what cannot be read names no object
+	if !isID(obj.ID, "pi_") {
+		return ""
+	}
+	return obj.ID
+}
+
 func isCode(text string) bool { return policy.IsSegment(text) && len(text) <= 64 }
 
 // Judge says what an answer proves about the send that it answers. Only the
@@ -35,7 +45,8 @@ func isCode(text string) bool { return policy.IsSegment(text) && len(text) <= 64
 //
 //	2xx               the object's status decides
 //	402 card_error    the payment was refused: final, stored under the key; see declined
-//	400, 404          invalid_request_error: refused before it began
+//	400, 404          invalid_request_error: refused before it began, unless it
+//	                  tells of the PaymentIntent that it made
 //	401, 403          our secret was refused before it began
 //	429               refused before it began
 //	409, 424, 5xx, …  nothing is proved
@@ -61,6 +72,9 @@ func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	switch {
 	case a.Status == 402 && e.Type == "card_error":
 		return declined(s, e)
+	case a.Status == 400 && e.Type == "invalid_request_error" && s.Operation == intentCreate && e.made() != "":
+		// It was refused on the way, and what it had made by then can be paid.
+		v.Outcome, v.Object = ledger.OutcomeCommitted, e.made()
 	case (a.Status == 400 || a.Status == 404) && e.Type == "invalid_request_error" && replayed:
 		// Stored under the key: it is what the key's one execution came to. An
 		// object that the call acts on is still there, and so is its hold.

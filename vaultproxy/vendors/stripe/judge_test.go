@@ -117,6 +117,7 @@ func TestJudge_TakesOnlyListedRefusalsForProof(t *testing.T) {
 	unknown := func(reason string) vendors.Verdict {
 		return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: reason}
 	}
+	there := vendors.Verdict{Outcome: ledger.OutcomeCommitted, Reason: "parameter_missing", Object: "pi_1"}
 	failure := func(reason string) vendors.Verdict {
 		return vendors.Verdict{Outcome: ledger.OutcomeUnknown, Reason: reason, StoredFailure: true}
 	}
@@ -138,6 +139,9 @@ func TestJudge_TakesOnlyListedRefusalsForProof(t *testing.T) {
 		"an object that is not there":           {404, `{"error":{"type":"invalid_request_error","code":"resource_missing"}}`, "", "pi_1", refused("resource_missing")},
 		"an invalid creation, replayed":         {400, invalid, replayed, "", released("parameter_missing")},
 		"an invalid move, replayed":             {400, invalid, replayed, "pi_1", vendors.Verdict{Outcome: ledger.OutcomeNoEffect, Reason: "parameter_missing"}},
+		"an invalid creation that is there":     {400, `{"error":{"type":"invalid_request_error","code":"parameter_missing","payment_intent":{"id":"pi_1"}}}`, "", "", there},
+		"and so when it is told again":          {400, `{"error":{"type":"invalid_request_error","code":"parameter_missing","payment_intent":{"id":"pi_1"}}}`, replayed, "", there},
+		"an invalid move of what is there":      {400, `{"error":{"type":"invalid_request_error","code":"parameter_missing","payment_intent":{"id":"pi_1"}}}`, "", "pi_1", refused("parameter_missing")},
 		"a key used for another request":        {400, `{"error":{"type":"idempotency_error"}}`, "", "", unknown("idempotency_error")},
 		"a key in use":                          {409, `{"error":{"type":"idempotency_error","code":"idempotency_key_in_use"}}`, "", "", unknown("idempotency_key_in_use")},
 		"400 of a gateway":                      {400, `{}`, "", "", unknown("answer_not_understood")},

@@ -127,6 +127,20 @@ func byNewAmount(ctx context.Context, m *metering) error {
 	return m.atLeast(currency, amount)
 }
 
+// byUpdate prices an update like byNewAmount, and pins the currency: without it, the
+// amount would be one of whatever currency another update is just giving the object.
+func byUpdate(ctx context.Context, m *metering) error {
+	if err := byNewAmount(ctx, m); err != nil {
+		return err
+	}
+	if _, given := m.Request.Body.Get("currency"); given {
+		return nil
+	}
+	obj, err := m.fetchTarget(ctx)
+	m.Request.Body = m.Request.Body.With("currency", obj.Currency)
+	return err
+}
+
 // byRefund prices a refund: it moves the merchant's money out, and gives no
 // budget back. The amount is in the object's currency, which only Stripe knows.
 func byRefund(ctx context.Context, m *metering) error {
@@ -165,6 +179,10 @@ func byReversal(ctx context.Context, m *metering) error {
 	obj, err := m.fetchTarget(ctx)
 	if err != nil {
 		return err
+	}
+	// It is the other account's money that is taken.
+	if !slices.Contains(m.view.Scope().Accounts, string(obj.Destination)) {
+		return beyondScope("destination")
 	}
 	return m.remainder(obj.Currency, obj.Amount-obj.AmountReversed)
 }

@@ -114,13 +114,13 @@ func TestMeter_PricesMovesByWhatTheRunHoldsOrByTheObject(t *testing.T) {
 		"a confirmation of what has grown since costs the difference": {
 			intents + "/pi_1/confirm", "", held, intent("requires_confirmation", 1700, 0, 0), 17 * money.Dollar, 17, "", 1},
 		"an update to a larger amount holds the difference": {
-			intents + "/pi_1", "amount=1500", held, intent("requires_confirmation", 1000, 0, 0), 15 * money.Dollar, 17, "amount=1500", 1},
+			intents + "/pi_1", "amount=1500", held, intent("requires_confirmation", 1000, 0, 0), 15 * money.Dollar, 17, "amount=1500&currency=usd", 1},
 		"an update to a smaller amount takes the whole hold over": {
-			intents + "/pi_1", "amount=600", held, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 17, "amount=600", 1},
+			intents + "/pi_1", "amount=600", held, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 17, "amount=600&currency=usd", 1},
 		"an update of another run's object costs the new amount": {
-			intents + "/pi_1", "amount=600", othersHold, intent("requires_confirmation", 1000, 0, 0), 6 * money.Dollar, 0, "amount=600", 1},
+			intents + "/pi_1", "amount=600", othersHold, intent("requires_confirmation", 1000, 0, 0), 6 * money.Dollar, 0, "amount=600&currency=usd", 1},
 		"an update after a release costs the new amount": {
-			intents + "/pi_1", "amount=1500", gone, intent("requires_payment_method", 1000, 0, 0), 15 * money.Dollar, 0, "amount=1500", 1},
+			intents + "/pi_1", "amount=1500", gone, intent("requires_payment_method", 1000, 0, 0), 15 * money.Dollar, 0, "amount=1500&currency=usd", 1},
 		"an update of the currency alone is pinned to the amount": {
 			intents + "/pi_1", "currency=usd", vendors.Booking{}, intent("requires_confirmation", 1000, 0, 0), 10 * money.Dollar, 0, "amount=1000&currency=usd", 1},
 		"an update of neither costs nothing and asks nothing": {

@@ -27,6 +27,7 @@ type object struct {
 	Customer         reference         `json:"customer"`
 	OnBehalfOf       reference         `json:"on_behalf_of"`
 	TransferData     *transferData     `json:"transfer_data"`
+	Destination      reference         `json:"destination"` // of a transfer
 
 	// Of an invoice.
 	AmountDue       *int64          `json:"amount_due"`

@@ -20,7 +20,7 @@ func intentOperations() []operation {
 				"automatic_payment_methods mandate_data metadata radar_options"+ways),
 		},
 		{
-			name: "payment_intents.update", path: "/v1/payment_intents/{id}", prefix: "pi_", price: byNewAmount, effect: moves,
+			name: "payment_intents.update", path: "/v1/payment_intents/{id}", prefix: "pi_", price: byUpdate, effect: moves,
 			moneyParams: []string{"amount", "currency"}, object: "payment_intent", past: "updated", unclear: otherAmount,
 			params: shapes("amount capture_method currency payment_method payment_method_configuration receipt_email setup_future_usage"+texts,
 				"metadata"+ways),
@@ -97,6 +97,8 @@ func otherAmount(o object, s vendors.Sent) bool {
 	if o.Status == "succeeded" || o.Status == "canceled" {
 		return false
 	}
-	asked := sentParam(s, "amount")
-	return asked != strconv.FormatInt(o.Amount, 10)
+	if code, ok := currencyCode(sentParam(s, "currency")); ok && code != o.Currency {
+		return true
+	}
+	return sentParam(s, "amount") != strconv.FormatInt(o.Amount, 10)
 }

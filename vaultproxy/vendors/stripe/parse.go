@@ -30,6 +30,9 @@ func (*Profile) Parse(raw vendors.Raw) (vendors.Request, error) {
 	if r.Body, err = parseBody(raw); err != nil {
 		return r, err
 	}
+	if err := checkExpand(append(slices.Clone(r.Query), r.Body...)); err != nil {
+		return r, err
+	}
 	if r.Read() {
 		if len(raw.Body) > 0 {
 			return r, refuse(vendors.Ambiguous, "a GET with a body has two readings; put the parameters into the query")

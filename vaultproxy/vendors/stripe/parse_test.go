@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -130,6 +131,28 @@ func TestParse_RefusesParametersThatItDoesNotUnderstand(t *testing.T) {
 			requireRefusal(t, err, test.code, test.param)
 		})
 	}
+}
+
+// Whoever has a card's number pays by it, past the proxy.
+func TestParse_RefusesReadsOfWhatPaysByItself(t *testing.T) {
+	t.Parallel()
+	for name, target := range map[string]string{
+		"a card's number":            "/v1/issuing/cards/ic_1?expand[]=number",
+		"its security code":          "/v1/issuing/cards/ic_1?expand[0]=cvc",
+		"a number within a list":     "/v1/issuing/authorizations?expand[]=data.card.number",
+		"an account's number":        "/v1/treasury/financial_accounts/fa_1?expand[]=financial_addresses.aba.account_number",
+		"a stored secret":            "/v1/apps/secrets/find?name=x&expand[]=payload",
+		"a number beside a customer": "/v1/issuing/cards/ic_1?expand[]=cardholder&expand[]=number",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, query, _ := strings.Cut(target, "?")
+			_, err := newProfile(t).Parse(vendors.Raw{Method: "GET", Path: path, Query: query, Header: http.Header{}.Get})
+			requireRefusal(t, err, vendors.Unmetered, "expand")
+		})
+	}
+	_, err := newProfile(t).Parse(vendors.Raw{Method: "GET", Path: "/v1/charges/ch_1", Query: "expand[]=customer", Header: http.Header{}.Get})
+	require.NoError(t, err)
 }
 
 func TestParse_RefusesWhatGivesTheSameBodyAnotherMeaning(t *testing.T) {

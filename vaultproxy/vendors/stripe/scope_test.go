@@ -56,6 +56,10 @@ func TestMeter_GivesToOtherAccountsOnlyWhatTheScopeAllows(t *testing.T) {
 		"a fee above what a pin captures":       {intents + "/pi_1/capture", "application_fee_amount=101", ours, platform(), nil, vendors.AmountInvalid, "application_fee_amount"},
 		"a fee of a capture":                    {intents + "/pi_1/capture", "application_fee_amount=100", ours, platform(), nil, "", ""},
 		"a share of somebody else's object":     {intents + "/pi_1/capture", "application_fee_amount=1", shared, platform(), nil, vendors.ScopeDenied, "transfer_data"},
+		"a capture of a share of the scope":     {intents + "/pi_1/capture", "", ours, platform(), nil, "", ""},
+		"a reversal without a scope":            {"/v1/transfers/tr_1/reversals", "", transferTo("acct_1"), ledger.Scope{}, nil, vendors.ScopeDenied, "destination"},
+		"a reversal from an account of ours":    {"/v1/transfers/tr_1/reversals", "", transferTo("acct_1"), platform(), nil, "", ""},
+		"a reversal from another account":       {"/v1/transfers/tr_1/reversals", "", transferTo("acct_2"), platform(), nil, vendors.ScopeDenied, "destination"},
 		"an account of the scope to act on":     {intents, hundred, "", platform(), []string{"Stripe-Account", "acct_1"}, "", ""},
 		"another one to act on":                 {intents, hundred, "", platform(), []string{"Stripe-Account", "acct_2"}, vendors.ScopeDenied, ""},
 		"a transfer without a scope":            {"/v1/transfers", hundred + "&destination=acct_1", "", ledger.Scope{}, nil, vendors.ScopeDenied, "destination"},
@@ -68,7 +72,7 @@ func TestMeter_GivesToOtherAccountsOnlyWhatTheScopeAllows(t *testing.T) {
 			t.Parallel()
 			a := &account{scope: tc.scope, header: tc.header}
 			if tc.object != "" {
-				a.answers = map[string]string{"/v1/payment_intents/pi_1": tc.object}
+				a.answers = map[string]string{"/v1/payment_intents/pi_1": tc.object, "/v1/transfers/tr_1": tc.object}
 			}
 			q, err := meter(t, a, tc.path, tc.body)
 			if tc.code != "" {
@@ -79,6 +83,10 @@ func TestMeter_GivesToOtherAccountsOnlyWhatTheScopeAllows(t *testing.T) {
 			require.Equal(t, money.Dollar, q.Price, "what is given on is a part of the payment")
 		})
 	}
+}
+
+func transferTo(destination string) string {
+	return `{"id":"tr_1","object":"transfer","currency":"usd","amount":100,"destination":"` + destination + `"}`
 }
 
 func TestParse_RefusesSharesThatNoScopeCovers(t *testing.T) {

@@ -106,7 +106,7 @@ func mockBalance() map[string]mockCall {
 		"transfers.update": {call: func(b *mockBundle, p stripego.Params) error {
 			return drop(b.sdk.Transfers.Update("tr_1", &stripego.TransferParams{Params: p, Description: some}))
 		}},
-		"transfers.reverse": {cost: 5 * money.Dollar, show: map[string]map[string]any{"GET /v1/transfers/tr_1": {"amount": 500, "amount_reversed": 0}},
+		"transfers.reverse": {cost: 5 * money.Dollar, show: map[string]map[string]any{"GET /v1/transfers/tr_1": {"amount": 500, "amount_reversed": 0, "destination": "acct_1"}},
 			call: func(b *mockBundle, p stripego.Params) error {
 				return drop(b.sdk.TransferReversals.New(&stripego.TransferReversalParams{Params: p, ID: stripego.String("tr_1"), Description: some}))
 			}},

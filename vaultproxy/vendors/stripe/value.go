@@ -16,6 +16,31 @@ var choices = map[string][]string{
 	"off_session": {"true", "false", "one_off", "recurring"},
 }
 
+// means are members that Stripe shows only to who asks for them, and that pay or
+// unlock by themselves: an issued card's number and code, an account's number, a
+// stored secret. https://docs.stripe.com/api/issuing/cards/object,
+// https://docs.stripe.com/api/treasury/financial_accounts/object,
+// https://docs.stripe.com/api/secret_management/object
+var means = []string{"number", "cvc", "account_number", "payload"}
+
+// checkExpand refuses to have such members shown: they would be spent past the proxy.
+func checkExpand(params vendors.Params) error {
+	for _, p := range params {
+		if vendors.Root(p.Name) != "expand" {
+			continue
+		}
+		for member := range strings.SplitSeq(strings.ToLower(p.Value), ".") {
+			if slices.Contains(means, strings.TrimSpace(member)) {
+				return &vendors.Refusal{
+					Code: vendors.Unmetered, Param: "expand",
+					Message: member + " is not shown through Tollgate: with it, money is spent past the proxy",
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // checkValue holds parameters to values and members that have one reading.
 func checkValue(p vendors.Param) error {
 	root := vendors.Root(p.Name)

@@ -133,6 +133,7 @@ CREATE TABLE calls (
     first_sent_at   BIGINT NOT NULL,
     last_sent_at    BIGINT NOT NULL,
     prior_sent_at   BIGINT NOT NULL DEFAULT 0,
+    committed_at    BIGINT NOT NULL DEFAULT 0,
     final_at        BIGINT,
     next_check_at   BIGINT NOT NULL DEFAULT 0, -- above zero for unknown and committed calls alone
     claimed_until   BIGINT NOT NULL DEFAULT 0,
@@ -143,7 +144,7 @@ CREATE UNIQUE INDEX calls_by_key ON calls (run_no, vendor, idempotency_key);
 CREATE INDEX calls_by_run ON calls (run_no, seq);
 CREATE UNIQUE INDEX calls_by_object ON calls (vendor, object) WHERE books = 1;
 CREATE INDEX calls_open ON calls (key_no) WHERE state = 'dispatched' OR state = 'unknown';
-CREATE INDEX calls_in_doubt ON calls (next_check_at) WHERE next_check_at > 0;
+CREATE INDEX calls_in_doubt ON calls (state, next_check_at) WHERE next_check_at > 0;
 
 -- Apart from the calls, so that their rows stay short when they move.
 CREATE TABLE answers (
