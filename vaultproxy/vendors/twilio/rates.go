@@ -93,6 +93,15 @@ func ParseRates(text []byte) (Rates, error) {
 	return c.rates()
 }
 
+func (c card) hasMessages() bool {
+	for _, prices := range c.Countries {
+		if prices.SMS != 0 || prices.MMS != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (c card) rates() (Rates, error) {
 	asOf, err := time.Parse(time.DateOnly, c.AsOf)
 	if err != nil {
@@ -103,6 +112,9 @@ func (c card) rates() (Rates, error) {
 	}
 	if len(c.Countries) == 0 {
 		return Rates{}, errors.New("rate card: countries is empty")
+	}
+	if c.FailedMessage == 0 && c.hasMessages() {
+		return Rates{}, errors.New("rate card: failed_message is missing: what a message costs that ends as failed")
 	}
 	known := phonenumbers.GetSupportedRegions()
 	r := Rates{asOf: asOf, failed: money.USD(c.FailedMessage), countries: make(map[string]country, len(c.Countries))}
