@@ -174,6 +174,18 @@ func TestLookup_FindsWhatACallMadeAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestLookup_WaitsForACallOfTheSameRequestThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	l := &lists{answers: map[string]string{listed: page("null", message(sid1))}, date: firstSent.Add(time.Minute), twin: true}
+	got, err := newProfile(t).Lookup(t.Context(), sent(create, sentText), l)
+	require.NoError(t, err)
+	require.Equal(t, vendors.Finding{}, got)
+	l.twin = false
+	got, err = newProfile(t).Lookup(t.Context(), sent(create, sentText), l)
+	require.NoError(t, err)
+	require.Equal(t, sid1, got.Verdict.Object)
+}
+
 func TestLookup_PagesAndStopsBeforeTheCall(t *testing.T) {
 	t.Parallel()
 	second := messages + "?Page=1&PageToken=PA1&To=+14155550123"

@@ -113,9 +113,6 @@ func (c card) rates() (Rates, error) {
 	if len(c.Countries) == 0 {
 		return Rates{}, errors.New("rate card: countries is empty")
 	}
-	if c.FailedMessage == 0 && c.hasMessages() {
-		return Rates{}, errors.New("rate card: failed_message is missing: what a message costs that ends as failed")
-	}
 	known := phonenumbers.GetSupportedRegions()
 	r := Rates{asOf: asOf, failed: money.USD(c.FailedMessage), countries: make(map[string]country, len(c.Countries))}
 	for code, prices := range c.Countries {
@@ -128,6 +125,9 @@ func (c card) rates() (Rates, error) {
 		r.countries[code] = country{
 			sms: money.USD(prices.SMS), mms: money.USD(prices.MMS), call: money.USD(prices.Call), verify: money.USD(prices.Verify),
 		}
+	}
+	if c.FailedMessage == 0 && c.hasMessages() {
+		return Rates{}, errors.New("rate card: failed_message is missing: what a message costs that ends as failed")
 	}
 	return r, nil
 }
