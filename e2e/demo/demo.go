@@ -133,7 +133,7 @@ func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget m
 		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
 	}, cfg.RunArgs...)
 	if cfg.Notices {
-		args = append(args, noticeArgs()...)
+		args = append(args, noticeArgs(cfg.Customers)...)
 	}
 	cmd := s.Starter(ctx, args...)
 	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err

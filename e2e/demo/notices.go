@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tollgate/tollgate/e2e/stack"
@@ -29,17 +30,17 @@ type Notices struct {
 const (
 	receiptsFrom = "Tollgate demo <billing@" + stack.ResendFromDomain + ">"
 	textsFrom    = "+12015550199"
-	noticeBudget = "100" // dollars, for each phase: enough for all
-
 	// priceTime bounds the wait for prices that the stand-in tells later.
 	priceTime = 2 * time.Minute
 )
 
-// noticeArgs ask for receipts and texts.
-func noticeArgs() []string {
+// noticeArgs ask for receipts and texts, with a budget of each that is enough for
+// all: 2 cents a customer.
+func noticeArgs(customers int) []string {
+	budget := strconv.Itoa(max(100, customers/50)) // dollars
 	return []string{
-		"--receipts-from", receiptsFrom, "--receipts-budget-usd", noticeBudget,
-		"--texts-from", textsFrom, "--texts-budget-usd", noticeBudget,
+		"--receipts-from", receiptsFrom, "--receipts-budget-usd", budget,
+		"--texts-from", textsFrom, "--texts-budget-usd", budget,
 	}
 }
 
