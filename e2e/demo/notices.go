@@ -35,10 +35,12 @@ const (
 )
 
 // noticeArgs ask for receipts and texts, with a budget of each that is enough for
-// all: 2 cents a customer.
+// all: 2 cents a customer. The longer the list, the more are sent at once.
 func noticeArgs(customers int) []string {
 	budget := strconv.Itoa(max(100, customers/50)) // dollars
+	window := strconv.Itoa(min(64, max(8, customers/500)))
 	return []string{
+		"--notice-window", window,
 		"--receipts-from", receiptsFrom, "--receipts-budget-usd", budget,
 		"--texts-from", textsFrom, "--texts-budget-usd", budget,
 	}
