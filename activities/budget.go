@@ -32,6 +32,9 @@ func (a *Activities) RaiseBudget(ctx context.Context, in RaiseInput) (RunBudget,
 			return RunBudget{}, err
 		}
 	}
+	if err := a.isRaise(ctx, in); err != nil {
+		return RunBudget{}, err
+	}
 	set, err := a.control.SetCap(ctx, "run", in.RunLabel, client.CapChange{
 		RunUSDCap: &in.BudgetUSD, Tenant: in.Tenant, By: in.By, Reason: in.Reason,
 	})
@@ -42,6 +45,24 @@ func (a *Activities) RaiseBudget(ctx context.Context, in RaiseInput) (RunBudget,
 		return RunBudget{}, unexpected().applicationError("", 0)
 	}
 	return RunBudget{CapUSD: set[0].CapUSD, RemainingUSD: set[0].RemainingUSD}, nil
+}
+
+// isRaise looks at the cap as it is: somebody may have set it in the ledger, past
+// what the run knows of. A repeated attempt finds the cap that it asked for.
+func (a *Activities) isRaise(ctx context.Context, in RaiseInput) error {
+	budgets, err := a.control.Budgets(ctx, client.BudgetQuery{Scope: "run", Name: in.RunLabel})
+	if err != nil {
+		return controlError(err)
+	}
+	for _, b := range budgets {
+		if b.Tenant == in.Tenant && b.CapUSD > in.BudgetUSD {
+			return rule{
+				errorType: TypeInvalidRequest,
+				text:      fmt.Sprintf("the ledger has the run's budget at %s USD already: it can be raised, and not lowered, while the run goes on", b.CapUSD),
+			}.applicationError("", 0)
+		}
+	}
+	return nil
 }
 
 func (a *Activities) withinTenant(ctx context.Context, in RaiseInput) error {

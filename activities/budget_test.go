@@ -41,10 +41,13 @@ func raiseInput() activities.RaiseInput {
 func TestRaiseBudget_StaysWithinTheTenantsAndSaysWhoAskedForIt(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	tenantCap := "1000.00"
+	tenantCap, runCap := "1000.00", "500.00"
 	b.answer = func(w http.ResponseWriter, r *http.Request) {
 		budget := map[string]any{"scope": "run", "window": "total", "cap_usd": "800.00", "remaining_usd": "300.00"}
-		if r.Method == http.MethodGet {
+		switch {
+		case r.Method == http.MethodGet && r.URL.Query().Get("scope") == "run":
+			budget["cap_usd"], budget["tenant"] = runCap, "acme"
+		case r.Method == http.MethodGet:
 			budget = map[string]any{"scope": "tenant", "name": "acme", "window": "total", "cap_usd": tenantCap}
 		}
 		answerJSON(w, http.StatusOK, map[string]any{"budgets": []any{budget}})
@@ -54,15 +57,21 @@ func TestRaiseBudget_StaysWithinTheTenantsAndSaysWhoAskedForIt(t *testing.T) {
 	var got activities.RunBudget
 	require.NoError(t, value.Get(&got))
 	require.Equal(t, activities.RunBudget{CapUSD: 800 * money.Dollar, RemainingUSD: 300 * money.Dollar}, got)
-	require.Len(t, b.requests, 2)
-	require.Equal(t, http.MethodPut, b.requests[1].method)
-	require.Equal(t, "/vault/budgets/run/temporal%2Fdefault%2Frun", b.requests[1].path)
-	require.Equal(t, map[string]any{"run_usd_cap": "800.00", "tenant": "acme", "by": "Ada", "reason": "late invoices"}, b.requests[1].body)
+	require.Len(t, b.requests, 3)
+	require.Equal(t, http.MethodPut, b.requests[2].method)
+	require.Equal(t, "/vault/budgets/run/temporal%2Fdefault%2Frun", b.requests[2].path)
+	require.Equal(t, map[string]any{"run_usd_cap": "800.00", "tenant": "acme", "by": "Ada", "reason": "late invoices"}, b.requests[2].body)
 
 	tenantCap = "799.99"
 	_, err = b.env.ExecuteActivity(b.act.RaiseBudget, raiseInput())
 	requireFault(t, err, activities.TypeAboveTenantBudget, false)
-	require.Len(t, b.requests, 3, "nothing was set")
+	require.Len(t, b.requests, 4, "nothing was set")
+
+	tenantCap, runCap = "1000.00", "800.01"
+	_, err = b.env.ExecuteActivity(b.act.RaiseBudget, raiseInput())
+	requireFault(t, err, activities.TypeInvalidRequest, false)
+	require.ErrorContains(t, err, "the ledger has the run's budget at 800.01 USD already", "somebody raised it past the run")
+	require.Len(t, b.requests, 6, "nothing was set")
 }
 
 func TestHeldItems_AreThoseAboveTheAmountAndNotThoseAtIt(t *testing.T) {

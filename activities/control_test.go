@@ -337,3 +337,24 @@ func TestPinAndFetchCustomers_HoldTheListToWhatItWas(t *testing.T) {
 	require.Contains(t, faultOf(t, err).Message(), path)
 	require.Contains(t, faultOf(t, err).Message(), "readable where the worker runs")
 }
+
+func TestPinCustomers_TellsTheLineAndNothingThatStandsInIt(t *testing.T) {
+	t.Parallel()
+	for sentence, lines := range map[string]string{
+		"a value in the wrong column": "customer,payment_method,amount_cents,currency\ncus_1,pm_1,\"ada@example.com, \"\"Ada\"\"\",usd\n",
+		"a header that is none":       "cus_1,pm_1,ada@example.com,usd\n",
+		"a name that is none":         `{"ada@example.com": 1}` + "\n",
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "list.csv")
+			require.NoError(t, os.WriteFile(path, []byte(lines), 0o600))
+			b := setup(t)
+			_, err := b.env.ExecuteActivity(b.act.PinCustomers, activities.PinInput{Source: customerlist.Source{Path: path}})
+			requireFault(t, err, activities.TypeInvalidCustomerList, false)
+			require.ErrorContains(t, err, "list.csv:", "workers log errors, in clear")
+			require.NotContains(t, err.Error(), "example.com")
+			require.NotContains(t, err.Error(), "Ada")
+		})
+	}
+}

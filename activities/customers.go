@@ -57,7 +57,7 @@ func listError(err error) error {
 	case errors.As(err, &changed):
 		return rule{errorType: TypeCustomerListChanged, text: changed.Error()}.applicationError("", 0)
 	case errors.As(err, &unusable):
-		return rule{errorType: TypeInvalidCustomerList, text: unusable.Error()}.applicationError("", 0)
+		return rule{errorType: TypeInvalidCustomerList, text: unusable.Discreet()}.applicationError("", 0)
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
 		return rule{errorType: TypeInvalidCustomerList, text: err.Error() + "; the list must be readable where the worker runs"}.applicationError("", 0)
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):

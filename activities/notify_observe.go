@@ -118,6 +118,9 @@ type noticeVerdict struct {
 	// away: the proxy or its ledger is not there, or the vendor wants a pause. It
 	// will be the same for the next item, so the page waits rather than give it up.
 	away bool
+	// reached: the attempt may have had its effect all the same. What a later one is
+	// refused for says nothing about that.
+	reached bool
 }
 
 // manyAttempts is bounded by the notice's patience alone.
@@ -142,10 +145,12 @@ func judgeNotice(kind string) noticeVerdict {
 		// Scope and price depend on where a notice goes: the next may pass.
 		return noticeVerdict{outcome: NoticeFailed}
 	case TypeOutcomeUnknown:
-		return noticeVerdict{outcome: NoticeInDoubt, again: unknownAttempts}
+		return noticeVerdict{outcome: NoticeInDoubt, again: unknownAttempts, reached: true}
 	case TypeIdempotencyInFlight:
-		return noticeVerdict{outcome: NoticeInDoubt, again: manyAttempts}
-	case TypeProxyUnreachable, TypeWrongLedger, TypeLedgerUnavailable, TypeOverloaded, TypeVendorUnavailable, TypeRateLimited, TypeCapContended:
+		return noticeVerdict{outcome: NoticeInDoubt, again: manyAttempts, reached: true}
+	case TypeProxyUnreachable:
+		return noticeVerdict{outcome: NoticeInDoubt, again: manyAttempts, away: true, reached: true}
+	case TypeWrongLedger, TypeLedgerUnavailable, TypeOverloaded, TypeVendorUnavailable, TypeRateLimited, TypeCapContended:
 		return noticeVerdict{outcome: NoticeInDoubt, again: manyAttempts, away: true}
 	}
 	return noticeVerdict{outcome: NoticeInDoubt}

@@ -178,7 +178,7 @@ func (p *noticePage) deliver(ctx context.Context, at int) {
 	item := p.in.From + at
 	patience, cancel := context.WithTimeout(ctx, p.in.Patience)
 	defer cancel()
-	pause := firstNoticePause
+	pause, reached := firstNoticePause, false
 	for attempt := 1; ; attempt++ {
 		call, endCall := context.WithTimeout(context.WithoutCancel(ctx), noticeAttempt)
 		err := p.send(call, item, p.contacts[at])
@@ -189,8 +189,11 @@ func (p *noticePage) deliver(ctx context.Context, at int) {
 		}
 		verdict := judgeNotice(kind)
 		if attempt < verdict.again && p.wait(patience, max(pause, retryAfter)) {
-			pause = min(2*pause, maxNoticePause)
+			pause, reached = min(2*pause, maxNoticePause), reached || verdict.reached
 			continue
+		}
+		if reached && verdict.outcome != NoticeSent {
+			verdict.outcome = NoticeInDoubt
 		}
 		p.settle(at, verdict, err)
 		return

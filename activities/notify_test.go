@@ -413,6 +413,46 @@ func TestNotices_TryAgainUnderTheSameKeyUntilTheProxyIsBack(t *testing.T) {
 	}
 }
 
+// A refusal of a later attempt says nothing of an earlier one.
+func TestNotices_LeaveInDoubtWhatMayHaveBeenSentBeforeARefusal(t *testing.T) {
+	t.Parallel()
+	cut := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(http.StatusOK)
+	}
+	for name, c := range map[string]struct {
+		first, second http.HandlerFunc
+		letter        byte
+	}{
+		"revoked after an open outcome":  {denial(http.StatusConflict, "outcome_unknown", nil), denial(http.StatusForbidden, "key_revoked", nil), 'u'},
+		"expired after an open outcome":  {denial(http.StatusConflict, "outcome_unknown", nil), denial(http.StatusForbidden, "key_expired", nil), 'u'},
+		"revoked after a lost answer":    {cut, denial(http.StatusForbidden, "key_revoked", nil), 'u'},
+		"no room after a lost answer":    {cut, denial(http.StatusTooManyRequests, "cap_exhausted", nil), 'u'},
+		"refused after an open outcome":  {denial(http.StatusConflict, "outcome_unknown", nil), denial(http.StatusBadRequest, "request_invalid", nil), 'u'},
+		"revoked while one is in flight": {denial(http.StatusConflict, "idempotency_in_flight", nil), denial(http.StatusForbidden, "key_revoked", nil), 'u'},
+		"sent after an open outcome":     {denial(http.StatusConflict, "outcome_unknown", nil), taken, 's'},
+		"revoked after a full proxy":     {denial(http.StatusServiceUnavailable, "overloaded", nil), denial(http.StatusForbidden, "key_revoked", nil), '.'},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := noticeSetup(t, 3)
+			for _, send := range []func(*testing.T, activities.NoticePage) (activities.NoticeResult, error){b.receipts, b.texts} {
+				tries := 0
+				b.answer = func(w http.ResponseWriter, r *http.Request) {
+					if tries++; tries == 1 {
+						c.first(w, r)
+						return
+					}
+					c.second(w, r)
+				}
+				result, err := send(t, b.page(0, 1))
+				require.NoError(t, err)
+				require.Equal(t, string(c.letter), result.Outcomes)
+			}
+		})
+	}
+}
+
 func TestNotices_GoOnWhereAnEarlierAttemptStood(t *testing.T) {
 	t.Parallel()
 	b := noticeSetup(t, 10)

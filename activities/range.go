@@ -52,6 +52,9 @@ type RangeResult struct {
 	// counted as unknown, and not listed so: they were not tried to the end.
 	Cut  outcome.Ranges `json:"cut,omitempty"`
 	Done outcome.Ranges `json:"done,omitempty"` // all that are counted
+	// Tried are those of Left that may have been sent: that they have no outcome does
+	// not say that they had no effect.
+	Tried outcome.Ranges `json:"tried,omitempty"`
 	// Stop is why Left is not empty, and why no further item should be charged. It is
 	// empty after a cancellation.
 	Stop string `json:"stop,omitempty"`
@@ -107,7 +110,8 @@ type rangeRun struct {
 
 	mu      sync.Mutex
 	result  RangeResult
-	problem error // of reading the list; another attempt may read it
+	tried   outcome.Ranges // what was given back and may have been sent
+	problem error          // of reading the list; another attempt may read it
 }
 
 // resume takes up what an earlier attempt had done. Details that cannot be those
@@ -181,7 +185,8 @@ func (r *rangeRun) item(ctx context.Context, w work) {
 		case <-timer.C:
 		case <-r.stopping:
 			timer.Stop()
-			return // the next worker goes on with it
+			r.giveBack(w.item) // the next worker goes on with it
+			return
 		case <-r.hurry:
 			timer.Stop()
 			r.cut(w.item)
@@ -212,6 +217,9 @@ func (r *rangeRun) book(item int, charged ChargeResult, v Verdict) {
 		r.stop(v.Stop)
 	}
 	if v.Again {
+		if v.Outcome == outcome.Unknown {
+			r.tried.Add(item, item+1)
+		}
 		return
 	}
 	r.result.Done.Add(item, item+1)
@@ -219,6 +227,12 @@ func (r *rangeRun) book(item int, charged ChargeResult, v Verdict) {
 	if v.Outcome == outcome.Charged {
 		r.result.Tally.AddCharged(charged.AmountUSD)
 	}
+}
+
+func (r *rangeRun) giveBack(item int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tried.Add(item, item+1)
 }
 
 func (r *rangeRun) cut(item int) {
@@ -297,6 +311,11 @@ func (r *rangeRun) end(ctx context.Context) (RangeResult, error) {
 	default:
 	}
 	left := r.result.Left(r.in.Items)
+	r.result.Tried = left.Both(r.tried)
+	if activity.GetInfo(ctx).Attempt > 1 || activity.HasHeartbeatDetails(ctx) {
+		// An earlier attempt may have got further than its last heartbeat tells.
+		r.result.Tried = left
+	}
 	switch {
 	case len(left) == 0 || r.result.Stop != "":
 		return r.result, nil

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -308,4 +309,42 @@ func TestChargeRange_OnAWorkerThatStopsTellsHowFarItIsAndIsLeftToAnother(t *test
 	defer mu.Unlock()
 	require.Equal(t, outcome.Span(10, 12), told.Done)
 	require.Equal(t, 2, told.Tally.Charged)
+}
+
+func TestChargeRange_TellsWhatOfItsRestMayHaveBeenSent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var away atomic.Bool
+	b.answer = byItem(map[int]http.HandlerFunc{
+		11: func(http.ResponseWriter, *http.Request) { away.Store(true); panic(http.ErrAbortHandler) },
+		12: func(w http.ResponseWriter, r *http.Request) {
+			for !away.Load() {
+				runtime.Gosched()
+			}
+			denial(http.StatusTooManyRequests, "cap_exhausted", nil)(w, r)
+		},
+	})
+	in := rangeInput(t)
+	in.Concurrency, in.ChargeTimeout = 2, time.Second
+
+	result, err := b.chargeRange(t, in)
+
+	require.NoError(t, err)
+	require.Equal(t, activities.TypeCapExhausted, result.Stop)
+	require.Equal(t, outcome.Span(11, 12), result.Tried, "the proxy did not say what came of it")
+	require.Contains(t, result.Left(in.Items).Chunks(100)[0], 11)
+}
+
+func TestChargeRange_ASecondAttemptVouchesForNothingThatItHasNotTriedItself(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.env.SetHeartbeatDetails(activities.RangeResult{Tally: outcome.Tally{Charged: 2}, Done: outcome.Span(10, 12)})
+	b.answer = byItem(map[int]http.HandlerFunc{12: denial(http.StatusTooManyRequests, "cap_exhausted", nil)})
+	in := rangeInput(t)
+	in.Concurrency = 1
+
+	result, err := b.chargeRange(t, in)
+
+	require.NoError(t, err)
+	require.Equal(t, outcome.Span(13, 30), result.Tried, "the first one may have got further than it could tell")
 }

@@ -53,7 +53,7 @@ func TestNotices_EndWithTheirKeysWhenTheRunIsCancelled(t *testing.T) {
 	require.NoError(t, s.TemporalCLI(t.Context(), "workflow", "cancel", "--workflow-id", id).Run())
 	_ = s.Starter(t.Context(), "status", id, "--wait").Run() // its exit code says that the run was cancelled
 
-	found, wrong, err := demo.Check(t.Context(), s)
+	found, wrong, err := demo.Check(t.Context(), s, budget)
 	require.NoError(t, err)
 	require.Equal(t, []string{}, append([]string{}, wrong...))
 	require.Positive(t, found.Emails.NotAttempted, "it was cancelled in the middle")

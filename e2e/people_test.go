@@ -91,6 +91,22 @@ func awaitRun(t *testing.T, s *stack.Stack, id string, satisfies func(runStatus)
 	}
 }
 
+// standStill waits until a second has passed without a charge.
+func standStill(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for last := -1; ; {
+		truth, err := s.Truth(t.Context())
+		require.NoError(t, err)
+		if truth.Charges == last {
+			return
+		}
+		last = truth.Charges
+		<-tick.C
+	}
+}
+
 func awaitSummary(t *testing.T, s *stack.Stack, id string) workflows.Summary {
 	t.Helper()
 	return *awaitRun(t, s, id, func(r runStatus) bool { return r.Summary != nil }).Summary
@@ -152,6 +168,40 @@ func TestApproval_OnARealServer(t *testing.T) {
 	refused(t, s, "no run "+id+" goes on", ask("approve", id)...)
 }
 
+func TestApproval_WithoutAPersonEndsByTheClockOrWithTheRun(t *testing.T) {
+	s := startStack(t, 0)
+	amounts := append(dollarsEach(10, 5), dollarsEach(5, 100)...) // items 10 to 14 wait
+	list := writeList(t, amounts...)
+	waits := func(r runStatus) bool { return r.Progress != nil && r.Progress.State == workflows.StateAwaiting }
+	for sentence, c := range map[string]struct {
+		plan string
+		args []string
+		end  func(id string)
+		want workflows.Summary // its counts, and why it stopped
+	}{
+		"nobody decides and that means no":  {plan: "late", want: workflows.Summary{Charged: 10, Rejected: 5}},
+		"nobody decides and that means yes": {plan: "yes", args: []string{"--on-approval-timeout", "approve"}, want: workflows.Summary{Charged: 15}},
+		"it is revoked": {
+			plan: "revoked", args: []string{"--on-approval-timeout", "approve"},
+			end:  func(id string) { told(t, s, "revoke", id) },
+			want: workflows.Summary{Charged: 10, NotAttempted: 5, StopReason: "RunClosed"},
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			id := startRun(t, s, c.plan, list, "600", append([]string{"--approve-above-usd", "50", "--approval-timeout", "10s"}, c.args...)...)
+			awaitRun(t, s, id, waits)
+			if c.end != nil {
+				c.end(id)
+			}
+			summary := awaitSummary(t, s, id)
+			require.Equal(t, c.want, workflows.Summary{
+				Charged: summary.Charged, Rejected: summary.Rejected, NotAttempted: summary.NotAttempted, StopReason: summary.StopReason,
+			})
+			require.Equal(t, money.USD(50+100*(c.want.Charged-10))*money.Dollar, summary.SettledUSD)
+		})
+	}
+}
+
 func TestPauseAndRaise_OnARealServer(t *testing.T) {
 	s := startStack(t, 100*time.Millisecond)
 	control, err := s.Control()
@@ -159,7 +209,15 @@ func TestPauseAndRaise_OnARealServer(t *testing.T) {
 	limit := 500 * money.Dollar
 	_, err = control.SetCap(t.Context(), "tenant", "acme", client.CapChange{TotalUSDCap: &limit, By: "Ada", Reason: "yearly"})
 	require.NoError(t, err)
-	for _, width := range []string{"1", "20"} {
+	for width, want := range map[string]struct {
+		raised  string
+		charged int
+		stop    string
+	}{
+		"1": {"90", 90, "CapExhausted"},
+		// The pause interrupts the one activity, whose rest is charged after it.
+		"120": {"130", 120, ""},
+	} {
 		t.Run(width+" charges in an activity", func(t *testing.T) {
 			id := startRun(t, s, "pro-"+width, writeList(t, dollarsEach(120, 1)...), "60", "--tenant", "acme", "--window", "4",
 				"--activity-window", "4", "--charges-per-activity", width)
@@ -171,13 +229,14 @@ func TestPauseAndRaise_OnARealServer(t *testing.T) {
 			require.Contains(t, told(t, s, "status", id), "by Ada Lovelace: checked against the contract")
 			refused(t, s, "tenant acme may spend 500.00 USD in all", ask("raise-budget", id, "--budget-usd", "501")...)
 			refused(t, s, "the budget is 60.00 USD already", ask("raise-budget", id, "--budget-usd", "60")...)
-			require.Contains(t, told(t, s, ask("raise-budget", id, "--budget-usd", "90")...), "raised the budget of "+id+" to $90.00")
+			require.Contains(t, told(t, s, ask("raise-budget", id, "--budget-usd", want.raised)...), "raised the budget of "+id+" to $"+want.raised+".00")
+			standStill(t, s)
 			told(t, s, ask("resume", id)...)
 			refused(t, s, "not paused", ask("resume", id)...)
 			summary := awaitSummary(t, s, id)
-			require.Equal(t, 90, summary.Charged)
-			require.Equal(t, 90*money.Dollar, summary.CapUSD)
-			require.Equal(t, "CapExhausted", summary.StopReason)
+			require.Equal(t, want.charged, summary.Charged)
+			require.Equal(t, want.raised+".00", summary.CapUSD.String())
+			require.Equal(t, want.stop, summary.StopReason)
 		})
 	}
 	page, err := control.Audit(t.Context(), client.AuditQuery{Verdict: "cap_set"})

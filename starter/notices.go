@@ -20,6 +20,7 @@ import (
 type notices struct {
 	receiptsFrom, receiptsSubject, receiptsBudget, perReceiptCap string
 	textsFrom, textsService, textsBody, textsBudget, perTextCap  string
+	window                                                       int
 }
 
 func (n *notices) bind(set *pflag.FlagSet) {
@@ -32,12 +33,13 @@ func (n *notices) bind(set *pflag.FlagSet) {
 	set.StringVar(&n.textsBody, "texts-body", "", "body of the texts; filled in like --receipts-subject")
 	set.StringVar(&n.textsBudget, "texts-budget-usd", "", "what the texts may cost at most, in dollars; not out of --budget-usd")
 	set.StringVar(&n.perTextCap, "per-text-cap-usd", "", "refuse single texts above this many dollars")
+	set.IntVar(&n.window, "notice-window", 8, "receipts, and as many texts, sent at once")
 }
 
 // into adds what was asked for to a run's input.
 func (n *notices) into(in *workflows.BillingInput) error {
 	if n.receiptsFrom != "" {
-		in.Receipts = &workflows.ReceiptsInput{From: n.receiptsFrom, Subject: n.receiptsSubject}
+		in.Receipts = &workflows.ReceiptsInput{From: n.receiptsFrom, Subject: n.receiptsSubject, Concurrency: n.window}
 		if err := amounts("--receipts-budget-usd", n.receiptsBudget, &in.Receipts.BudgetUSD,
 			"--per-receipt-cap-usd", n.perReceiptCap, &in.Receipts.PerEmailCapUSD); err != nil {
 			return err
@@ -46,7 +48,7 @@ func (n *notices) into(in *workflows.BillingInput) error {
 		return usage("who sends the receipts? give --receipts-from, or leave out the other flags about receipts")
 	}
 	if n.textsFrom+n.textsService != "" {
-		in.Texts = &workflows.TextsInput{From: n.textsFrom, MessagingServiceSID: n.textsService, Body: n.textsBody}
+		in.Texts = &workflows.TextsInput{From: n.textsFrom, MessagingServiceSID: n.textsService, Body: n.textsBody, Concurrency: n.window}
 		return amounts("--texts-budget-usd", n.textsBudget, &in.Texts.BudgetUSD, "--per-text-cap-usd", n.perTextCap, &in.Texts.PerTextCapUSD)
 	}
 	if n.textsBody+n.textsBudget+n.perTextCap != "" {

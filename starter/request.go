@@ -176,6 +176,7 @@ func (r *request) checkBounds() error {
 		{"--parallelism", r.parallelism, 1, workflows.MaxParallelism},
 		{"--charges-per-activity", r.perActivity, 1, workflows.MaxChargesPerActivity},
 		{"--activity-window", r.activityWidth, 1, workflows.MaxActivityWindow},
+		{"--notice-window", r.notices.window, 1, workflows.MaxNoticeConcurrency},
 		{"--key-renewals", r.keyRenewals, 0, workflows.MaxKeyRenewals},
 	} {
 		if n.value < n.min || n.value > n.max {

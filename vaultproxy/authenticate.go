@@ -38,13 +38,19 @@ func (g *grants) get(keyID string) (*grant, bool) {
 	return found, ok
 }
 
-func (g *grants) put(v *grant) {
+// keep remembers a grant, or returns the one that another call of the same key has
+// brought meanwhile: what is counted by key is counted in one place.
+func (g *grants) keep(v *grant) *grant {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if found, ok := g.byID[v.keyID]; ok {
+		return found
+	}
 	if g.byID == nil || len(g.byID) >= maxGrants {
 		g.byID = map[string]*grant{}
 	}
 	g.byID[v.keyID] = v
+	return v
 }
 
 // authenticate is the first step: which vault key is this? The token comes as
@@ -76,8 +82,7 @@ func (p *Proxy) authenticate(ctx context.Context, r *http.Request) (*grant, *den
 		return nil, deny(EndpointNotAllowed, "this vault key's allowlist cannot be read")
 	}
 	g := &grant{keyID: k.ID, tenant: k.Tenant, run: k.Run, runNo: k.RunNo, vendor: k.Vendor, allow: allow, scope: k.Terms.Scope}
-	p.grants.put(g)
-	return g, nil
+	return p.grants.keep(g), nil
 }
 
 func bearer(r *http.Request) string {

@@ -193,6 +193,10 @@ func (s *boundedStore) Booking(ctx context.Context, vendor, object string) (ledg
 	return read(ctx, s.timeout, func(ctx context.Context) (ledger.Call, error) { return s.Store.Booking(ctx, vendor, object) })
 }
 
+func (s *boundedStore) InFlight(ctx context.Context, vendor string, digest [32]byte, callID string) (bool, error) {
+	return read(ctx, s.timeout, func(ctx context.Context) (bool, error) { return s.Store.InFlight(ctx, vendor, digest, callID) })
+}
+
 func (s *boundedStore) Due(ctx context.Context, limit int) ([]ledger.Call, error) {
 	return read(ctx, s.timeout, func(ctx context.Context) ([]ledger.Call, error) { return s.Store.Due(ctx, limit) })
 }

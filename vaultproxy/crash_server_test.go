@@ -2,6 +2,9 @@ package vaultproxy_test
 
 import (
 	"context"
+	"crypto/rand"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,12 +33,12 @@ func killConnections(t *testing.T, s *pgtest.Server) {
 	require.NoError(t, err)
 	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	_, err = conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`)
 	require.NoError(t, err)
 }
 
 // One server serves all of them, since it takes longer to make one than to
-// restart it.
+// restart it. Each has a ledger of its own, since its clock begins anew.
 //
 //nolint:tparallel,paralleltest // one after the other: each knocks the server over
 func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testing.T) {
@@ -68,6 +71,21 @@ func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testin
 	}
 }
 
+// freshOn makes an empty database on a server.
+func freshOn(t *testing.T, server *pgtest.Server) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server.URL())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	name := "ledger_" + strings.ToLower(rand.Text())
+	_, err = conn.Exec(t.Context(), "CREATE DATABASE "+name)
+	require.NoError(t, err)
+	u, err := url.Parse(server.URL())
+	require.NoError(t, err)
+	u.Path = "/" + name
+	return u.String()
+}
+
 // struckBackend is a ledger whose server fails once, at a step.
 func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow) backend {
 	t.Helper()
@@ -76,7 +94,7 @@ func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow)
 	t.Cleanup(func() { require.True(t, struck, "the step was never reached") })
 	return backend{
 		name:  "postgres",
-		fresh: func(*testing.T) string { return server.URL() },
+		fresh: func(t *testing.T) string { return freshOn(t, server) },
 		open: func(ctx context.Context, where string, now func() time.Time) (ledger.Store, error) {
 			s, err := openDatabase(ctx, where, now)
 			if err != nil {

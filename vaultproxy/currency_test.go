@@ -98,3 +98,67 @@ func TestCurrency_WithoutATableIsTheDollarAlone(t *testing.T) {
 	require.Equal(t, "currency_unsupported", got.code(), got.raw)
 	require.Empty(t, b.seen.of(http.MethodPost))
 }
+
+// yenAndDinar is a table with Kuwait's dinar, which has three decimals, and the yen.
+func yenAndDinar(t *testing.T) *fx.Table {
+	t.Helper()
+	table, err := fx.Parse([]byte("as_of: " + time.Now().UTC().Format(time.RFC3339) +
+		"\nmax_age: 48h\nmargin: \"0.03\"\nrates: {jpy: \"0.0067\", kwd: \"3.25\"}\n"))
+	require.NoError(t, err)
+	return table
+}
+
+func TestCurrency_HoldsSettlesAndReleasesWithoutAndWithThreeDecimals(t *testing.T) {
+	t.Parallel()
+	for currency, c := range map[string]struct {
+		amount string
+		price  money.USD
+		part   string // of it, captured
+		booked money.USD
+	}{
+		"jpy": {"1501", yen1501, "1000", 6_901_000},
+		"kwd": {"5120", 17_139_200, "2000", 6_695_000},
+	} {
+		t.Run(currency, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t, setupOptions{rates: yenAndDinar(t)})
+			key := b.issue(10 * c.price)
+			in := func(body string) string {
+				return strings.NewReplacer("amount=400&", "amount="+c.amount+"&", "amount=100&", "amount="+c.amount+"&", "usd", currency).Replace(body)
+			}
+			id := b.create(key, "open", in(unconfirmed))
+			b.requireBudget(c.price, 0)
+			got := b.post(key.VaultKey, intents+"/"+id+"/cancel", "cancel", "")
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			b.requireBudget(0, 0)
+
+			id = b.create(key, "authorised", in(unconfirmed)+"&confirm=true&off_session=true&capture_method=manual")
+			b.requireBudget(c.price, 0)
+			got = b.post(key.VaultKey, intents+"/"+id+"/capture", "capture", "amount_to_capture="+c.part)
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			b.requireBudget(0, c.booked)
+
+			got = b.post(key.VaultKey, intents, "declined", strings.Replace(in(charge), "pm_card_visa", "pm_card_chargeDeclined", 1))
+			require.Equal(t, http.StatusPaymentRequired, got.status, got.raw)
+			b.requireBudget(0, c.booked)
+
+			got = b.post(key.VaultKey, charges, "charge", "amount="+c.amount+"&currency="+currency+"&source=tok_visa")
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			b.requireBudget(0, c.booked+c.price)
+			got = b.post(key.VaultKey, refunds, "refund", "charge="+got.text("id"))
+			require.Equal(t, http.StatusOK, got.status, got.raw)
+			b.requireBudget(0, c.booked+2*c.price)
+			require.Equal(t, currency, b.sim.Truth().Charged[0].Currency)
+		})
+	}
+}
+
+func TestCurrency_WithThreeDecimalsEndsInZero(t *testing.T) {
+	t.Parallel()
+	b := setup(t, setupOptions{rates: yenAndDinar(t)})
+	key := b.issue(1000 * money.Dollar)
+	got := b.post(key.VaultKey, intents, "item-1", strings.NewReplacer("amount=100&", "amount=5121&", "usd", "kwd").Replace(charge))
+	require.Equal(t, http.StatusUnprocessableEntity, got.status, got.raw)
+	require.Equal(t, "amount_invalid", got.code())
+	require.Empty(t, b.seen.of(http.MethodPost))
+}

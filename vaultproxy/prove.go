@@ -37,7 +37,7 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 	s := sentOf(row, wire)
 	// Asked before the look-up: what it did not find may have arrived after it looked.
 	fenced := p.fenced(ctx, row)
-	finding, err := p.lookUp(ctx, u, s)
+	finding, err := p.lookUp(ctx, u, s, row.Digest)
 	audit := ledger.AuditRow{By: by}
 	switch {
 	case err != nil:
@@ -59,10 +59,10 @@ func (p *Proxy) prove(ctx context.Context, u *upstream, seq int64, by string) (l
 
 // lookUp is bounded, so that a look-up and a resend together end before the
 // lease does: a finding from an older lease must not be booked.
-func (p *Proxy) lookUp(ctx context.Context, u *upstream, s vendors.Sent) (vendors.Finding, error) {
+func (p *Proxy) lookUp(ctx context.Context, u *upstream, s vendors.Sent, digest [32]byte) (vendors.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
 	defer cancel()
-	return u.vendor.Lookup(ctx, s, finder{p.getter(u, s.Wire.Header), p.store, u.vendor.Name(), s.CallID})
+	return u.vendor.Lookup(ctx, s, finder{p.getter(u, s.Wire.Header), p.store, u.vendor.Name(), s.CallID, digest})
 }
 
 // repeats reports whether the vendor has answered a resend with the failure that
@@ -95,6 +95,7 @@ type finder struct {
 	store  ledger.Store
 	vendor string
 	callID string
+	digest [32]byte
 }
 
 var _ vendors.Books = finder{}
@@ -106,6 +107,11 @@ func (f finder) Taken(ctx context.Context, object string) (bool, error) {
 		return false, nil
 	}
 	return err == nil && row.ID != f.callID, err
+}
+
+// InFlight reports whether another call with the same request is on its way.
+func (f finder) InFlight(ctx context.Context) (bool, error) {
+	return f.store.InFlight(ctx, f.vendor, f.digest, f.callID)
 }
 
 // book stores what a proof came to.

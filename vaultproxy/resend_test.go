@@ -167,6 +167,7 @@ func TestResend_RefusalsThatResendNamesReleaseAndOthersDoNot(t *testing.T) {
 			t.Parallel()
 			b := setup(t, setupOptions{upstream: func(http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(tc.status)
 					_, _ = fmt.Fprint(w, tc.body)
 				})

@@ -3,9 +3,12 @@ package vaultproxy_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +191,43 @@ func TestTwilio_CallsWithTheSameTextAreMatchedOneToOne(t *testing.T) {
 	require.Equal(t, 3*textPrice, b.report().Budget.SettledUSD)
 	require.Equal(t, textPrice, b.report().Budget.UnknownUSD)
 	require.Len(t, b.seen.of(http.MethodPost), 4)
+}
+
+func TestTwilio_ATextOfACallThatIsOnItsWayIsNoOtherCalls(t *testing.T) {
+	t.Parallel()
+	var posts atomic.Int32
+	made, held := make(chan struct{}), make(chan struct{})
+	answerNow := sync.OnceFunc(func() { close(held) })
+	b := setup(t, setupOptions{upstream: func(standIn http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodPost || posts.Add(1) != 2 {
+				standIn.ServeHTTP(w, r)
+				return
+			}
+			answer := httptest.NewRecorder()
+			standIn.ServeHTTP(answer, r)
+			close(made)
+			<-held
+			maps.Copy(w.Header(), answer.Header())
+			w.WriteHeader(answer.Code)
+			_, _ = w.Write(answer.Body.Bytes())
+		})
+	}})
+	t.Cleanup(answerNow)
+	key := b.issueTwilio(money.Dollar)
+	b.sim.NextTwilioFaults(vendorsim.ClosedAfterRead)
+	_, code := b.text(key, "lost", "+14155550123", "The same.")
+	require.Equal(t, "outcome_unknown", code)
+	onItsWay := b.inBackground(key.VaultKey, twilioMessages, "made", "To=%2B14155550123&From=%2B14155550100&Body=The+same.")
+	<-made
+	_, code = b.text(key, "lost", "+14155550123", "The same.")
+	require.Equal(t, "outcome_unknown", code, "the text that is there is another call's")
+	answerNow()
+	require.Equal(t, http.StatusCreated, (<-onItsWay).status)
+	b.settlePrices(5)
+	require.Equal(t, "unknown", b.call("lost").State)
+	require.Equal(t, "settled", b.call("made").State)
+	require.Equal(t, b.sim.Truth().Twilio.Sent[0].SID, b.call("made").ObjectID)
 }
 
 func TestTwilio_AListThatLagsOnlyPutsTheProofOff(t *testing.T) {

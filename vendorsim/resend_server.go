@@ -6,6 +6,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,6 +118,16 @@ func (s *resend) admit(r *http.Request, c *resendCall, body string) *resendError
 		return &resendError{http.StatusBadRequest, "invalid_idempotency_key", "an idempotency key has 1 to 256 characters"}
 	}
 	return nil
+}
+
+var resendKey = regexp.MustCompile(`(?:^|[^0-9A-Za-z_])(re_[0-9A-Za-z_]{8,})`)
+
+// LooksLiveResend reports whether text contains what looks like a key of Resend's. They start
+// with re_ and have no test mode, so that all but the stand-in's own, re_sim_…, count as live.
+func LooksLiveResend(text string) bool {
+	return slices.ContainsFunc(resendKey.FindAllStringSubmatch(text, -1), func(found []string) bool {
+		return !strings.HasPrefix(found[1], "re_sim_")
+	})
 }
 
 func isResendSimKey(key string) bool {

@@ -13,7 +13,7 @@ func stripeCurrencies() map[string]int64 {
 		"usd": 50, "eur": 50, "gbp": 30, "jpy": 50, "chf": 50, "cad": 50, "aud": 50, "nzd": 50,
 		"sgd": 50, "brl": 50, "inr": 50, "aed": 200, "bgn": 100, "czk": 1500, "dkk": 250,
 		"hkd": 400, "huf": 17500, "mxn": 1000, "myr": 200, "nok": 300, "pln": 200, "ron": 200,
-		"sek": 300, "thb": 1000,
+		"sek": 300, "thb": 1000, "kwd": 150,
 	}
 }
 

@@ -38,6 +38,9 @@ const (
 	// MaxHeldRanges bounds the sets of items that wait, which the run carries along:
 	// neighbours in the list are one range.
 	MaxHeldRanges = 5000
+	// maxPieces bounds them again once people have decided on parts of ranges: all of
+	// them are carried over continue-as-new, in a payload of at most 2 MiB.
+	maxPieces = 3 * MaxHeldRanges
 )
 
 func (a ApprovalInput) withDefaults() *ApprovalInput {
@@ -75,6 +78,9 @@ type approvals struct {
 	Rejected Ranges `json:"rejected,omitempty"`
 	Closed   bool   `json:"closed,omitempty"` // the gate was passed: nothing can be decided any more
 }
+
+// pieces is how many ranges the sets have together.
+func (a *approvals) pieces() int { return len(a.Waiting) + len(a.Approved) + len(a.Rejected) }
 
 // hold takes the items that need an approval out of what is charged first.
 func (b *billing) hold(ctx workflow.Context) error {
@@ -127,7 +133,7 @@ func (b *billing) approvalGate(ctx workflow.Context) {
 	b.phase = StateAwaiting
 	gate := b.state.Approvals
 	b.awaiting = workflow.Now(ctx).Add(b.in.Approval.Timeout)
-	decided := func() bool { return b.stop != "" || (b.paused == "" && len(gate.Waiting) == 0) }
+	decided := func() bool { return b.stop != "" || (b.state.Paused == "" && len(gate.Waiting) == 0) }
 	inTime, err := workflow.AwaitWithTimeout(ctx, b.in.Approval.Timeout, decided)
 	if err == nil && !inTime {
 		b.decide(b.in.Approval.OnTimeout, gate.Waiting)

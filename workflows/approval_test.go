@@ -256,3 +256,49 @@ func TestApprovalInput_IsCheckedBeforeARunStarts(t *testing.T) {
 		require.Error(t, in.Validate(), sentence)
 	}
 }
+
+func TestApproval_IsNotDecidedInMorePiecesThanARunCanCarry(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const n = 6 * workflows.MaxHeldRanges
+	b.env.OnActivity(b.act.PinCustomers, mock.Anything, mock.Anything).Return(pinned(n), nil).Once()
+	in := billingInput(n)
+	in.Approval = &workflows.ApprovalInput{All: true, Timeout: time.Hour}
+	var odd workflows.Ranges
+	for i := 1; i < n; i += 2 {
+		odd = append(odd, workflows.Range{From: i, To: i + 1})
+	}
+	tooMany := b.after(time.Minute, workflows.Reject, workflows.Decision{Person: ada, Items: odd})
+	fine := b.after(2*time.Minute, workflows.Reject, workflows.Decision{Person: ada, Items: odd[:workflows.MaxHeldRanges-1]})
+	rest := b.after(3*time.Minute, workflows.Reject, workflows.Decision{Person: ada})
+
+	summary := b.run(t, in)
+
+	tooMany.requireRefused(t, "decide on longer ranges")
+	require.NoError(t, fine.refused)
+	require.NoError(t, rest.refused)
+	require.Equal(t, n, summary.Rejected)
+}
+
+func TestPause_OutlastsContinueAsNew(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.spend = []activities.Spend{settled(10)}
+	b.expectEnds("key_1")
+	in := billingInput(10)
+	in.Resume = &workflows.BillingState{
+		Phase: "charge", Key: keyNumber(1), Pinned: pinned(10), Rest: ranges(0, 10), Paused: "Ada: the list looks wrong",
+	}
+	var during workflows.Progress
+	b.env.RegisterDelayedCallback(func() { during = b.progress(t) }, 50*time.Minute)
+	resumed := b.after(time.Hour, workflows.UpdateResume, ada)
+
+	summary := b.run(t, in)
+
+	require.Equal(t, "Ada: the list looks wrong", during.Paused)
+	require.Zero(t, during.Charged)
+	require.NoError(t, resumed.refused)
+	require.Equal(t, 10, summary.Charged)
+}

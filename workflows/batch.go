@@ -34,6 +34,9 @@ type BatchInput struct {
 	Description    string              `json:"description,omitempty"`
 	Earlier        *activities.Earlier `json:"earlier,omitempty"` // of a run that goes on where one ended
 
+	// Tried are those of Items that may have been sent already, by an attempt that
+	// could not tell what came of it.
+	Tried Ranges `json:"tried,omitempty"`
 	// Done carries a batch over continue-as-new: Items are then what is left.
 	Done *BatchResult `json:"done,omitempty"`
 }
@@ -57,6 +60,8 @@ type BatchResult struct {
 	StopReason string `json:"stop_reason,omitempty"`
 	// Left have no outcome: the vault key expired before their turn.
 	Left Ranges `json:"left,omitempty"`
+	// Tried are those of Left that may have been sent all the same.
+	Tried Ranges `json:"tried,omitempty"`
 }
 
 // StopSignal is the payload of SignalStop.
@@ -86,7 +91,7 @@ func ChargeBatch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	if err := in.check(); err != nil {
 		return BatchResult{}, temporal.NewNonRetryableApplicationError(err.Error(), TypeInvalidInput, nil)
 	}
-	b := &batch{in: in, later: in.Items, total: in.Items.Len()}
+	b := &batch{in: in, later: in.Items, tried: in.Tried, total: in.Items.Len()}
 	b.rest = b.later.Take(activitiesPerRun * in.Charging.ChargesPerActivity)
 	if in.Done != nil {
 		b.result = *in.Done
@@ -113,6 +118,7 @@ type batch struct {
 	result BatchResult
 
 	rest  Ranges // what this run of the chain has not handed out
+	tried Ranges // what was handed out and came back, and may have been sent
 	later Ranges // what the next one is for
 	total int    // items of the whole chain
 	told  int    // how many had an outcome when the run was last told
@@ -197,18 +203,20 @@ func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
 		b.halt(StopCanceled, true)
 	}
 	b.later.Merge(b.rest)
+	tried := b.later.Both(b.tried)
 	if b.stop == "" && len(b.later) > 0 {
 		b.stopGoing() // a page that was read ahead
 		again := b.in
-		again.Items, again.Done = b.later, &b.result
+		again.Items, again.Tried, again.Done = b.later, tried, &b.result
 		return BatchResult{}, workflow.NewContinueAsNewError(ctx, ChargeBatch, again)
 	}
 	b.result.StopReason = b.stop
 	if b.stop == activities.TypeKeyExpired {
-		b.result.Left = b.later
+		b.result.Left, b.result.Tried = b.later, tried
 		return b.result, nil
 	}
-	for _, left := range b.later {
+	b.cut(tried)
+	for _, left := range b.later.Without(tried) {
 		b.book(NotAttempted, left.From, left.To)
 	}
 	return b.result, nil

@@ -12,9 +12,13 @@ import (
 
 // chargeOne charges the next item, in an activity of its own.
 func (b *batch) chargeOne(ctx workflow.Context) {
-	customer, ok := b.turnPage(ctx)
-	if !ok || !b.goesOn(ctx) {
+	if !b.turnPage(ctx) || !b.goesOn(ctx) {
 		return // another lane may have taken what the page was for, or met a reason to stop
+	}
+	// Looked up only now: both may have waited, and other lanes have taken items meanwhile.
+	customer, ok := b.pages.at(b.rest[0].From)
+	if !ok {
+		return
 	}
 	item := b.rest.Take(1)[0].From
 	b.began = true
@@ -40,7 +44,11 @@ func (b *batch) chargeOne(ctx workflow.Context) {
 	}
 	if found.Again || found.Outcome == Unknown && b.stop == activities.TypeKeyExpired {
 		// What is still to be proved is proved sooner with a key that lives.
-		b.rest.Add(item, item+1)
+		one := outcome.Span(item, item+1)
+		if found.Outcome == Unknown {
+			b.tried.Unite(one)
+		}
+		b.rest.Merge(one)
 		return
 	}
 	b.outage.over()
@@ -63,7 +71,8 @@ func (b *batch) chargeMany(ctx workflow.Context) {
 	var a *activities.Activities
 	var result activities.RangeResult
 	b.inFlight += items.Len()
-	err := workflow.ExecuteActivity(summarised(rangeOptions(b.round, b.in.Charging), "%s", span(items)), a.ChargeRange, activities.RangeInput{
+	round := b.round
+	err := workflow.ExecuteActivity(summarised(rangeOptions(round, b.in.Charging), "%s", span(items)), a.ChargeRange, activities.RangeInput{
 		VaultKey:       b.in.VaultKey,
 		RootWorkflowID: b.in.RootWorkflowID,
 		Customers:      b.in.Customers,
@@ -76,31 +85,34 @@ func (b *batch) chargeMany(ctx workflow.Context) {
 	}).Get(ctx, &result)
 	b.inFlight -= items.Len()
 	if temporal.IsCanceledError(err) && b.stop == "" {
-		b.rest.Merge(items) // a pause came before it began
+		b.putBack(items, items) // a pause came before it began, or before it began once more
 		return
 	}
 	sound := result.Tally.Total() == result.Done.Len() && len(result.Done.Without(items)) == 0
 	switch {
 	case (err != nil || !sound) && b.stop == activities.TypeKeyExpired:
-		b.rest.Merge(items)
+		b.putBack(items, items)
 		return
 	case err != nil || !sound:
 		// It was cut off, or its time is up: what it did is in the ledger.
 		b.cut(items)
 		return
 	}
-	b.absorb(ctx, items, result, outages)
+	b.absorb(ctx, items, result, outages, round.Err() != nil)
 	b.report()
 }
 
-func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.RangeResult, outages int) {
+// absorb takes over what an activity did, and what it left. It was interrupted if
+// the batch was paused, or told to stop, while it went on.
+func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.RangeResult, outages int, interrupted bool) {
 	b.result.Exceptions.Append(result.Exceptions)
-	left := result.Left(items)
+	left, tried := result.Left(items), result.Tried
 	if b.stop == "" || b.stop == activities.TypeKeyExpired {
 		// Cut short by a pause, or by a key that is replaced. What an attempt did is
 		// answered from the ledger when the item is charged again.
 		result.Tally.Count(Unknown, -result.Cut.Len())
 		left.Merge(result.Cut)
+		tried.Unite(result.Cut)
 		result.Cut = nil
 	}
 	b.result.Cut.Merge(result.Cut)
@@ -113,14 +125,22 @@ func (b *batch) absorb(ctx workflow.Context, items Ranges, result activities.Ran
 	case !passing:
 		b.outage.over()
 	}
-	if result.Stop == "" && b.stop == "" {
+	if result.Stop == "" && b.stop == "" && !interrupted {
 		b.cut(left) // there is no reason to leave anything
 		left = nil
 	}
-	b.rest.Merge(left)
+	b.putBack(left, tried)
 	if result.Stop != "" && !passing {
 		b.halt(result.Stop, true)
 	}
+}
+
+// putBack returns items that have no outcome to those that are still to be handed
+// out. Should their turn not come again, the ledger is asked about those of them that
+// were tried: an attempt may have come through.
+func (b *batch) putBack(items, tried Ranges) {
+	b.rest.Merge(items)
+	b.tried.Unite(items.Both(tried))
 }
 
 // cut counts items of which some may have been tried, and none to its end.

@@ -28,27 +28,25 @@ func (p *pages) at(item int) (customerlist.Customer, bool) {
 	return customerlist.Customer{}, false
 }
 
-// turnPage returns the customer of the next item, reading a page for it where that
-// is not open. Lanes that come while one is reading wait for it.
-func (b *batch) turnPage(ctx workflow.Context) (customerlist.Customer, bool) {
-	if customer, ok := b.pages.at(b.rest[0].From); ok {
-		return customer, true
+// turnPage opens the page of the next item, where that is not open, and reports
+// whether there is anything to go on with. Lanes that come while one is reading wait
+// for it.
+func (b *batch) turnPage(ctx workflow.Context) bool {
+	if _, ok := b.pages.at(b.rest[0].From); ok {
+		return true
 	}
 	if err := b.pages.turning.Lock(ctx); err != nil {
-		return customerlist.Customer{}, false // cancelled meanwhile
+		return false // cancelled meanwhile
 	}
 	defer b.pages.turning.Unlock()
 	if b.stop != "" || len(b.rest) == 0 {
-		return customerlist.Customer{}, false
+		return false
 	}
-	if customer, ok := b.pages.at(b.rest[0].From); ok {
-		return customer, true
+	if _, ok := b.pages.at(b.rest[0].From); ok {
+		return true
 	}
 	b.readPage(ctx)
-	if b.stop != "" || len(b.rest) == 0 {
-		return customerlist.Customer{}, false
-	}
-	return b.pages.at(b.rest[0].From)
+	return b.stop == "" && len(b.rest) > 0
 }
 
 // readPage opens the page of the next item, and asks for the one behind it.

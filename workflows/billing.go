@@ -19,6 +19,7 @@ type BillingState struct {
 	Rest      Ranges               `json:"rest,omitempty"` // what no batch has been given yet
 	Approvals *approvals           `json:"approvals,omitempty"`
 	CapUSD    money.USD            `json:"cap_usd,omitempty"`  // that a person raised the budget to
+	Paused    string               `json:"paused,omitempty"`   // by whom and why; empty: it is not
 	Renewals  int                  `json:"renewals,omitempty"` // keys that were issued for one that expired
 	Earlier   *activities.Earlier  `json:"earlier,omitempty"`  // of a run that goes on where one ended
 	NextBatch int                  `json:"next_batch"`
@@ -53,7 +54,6 @@ type billing struct {
 	began    int // batches started in this run of the chain
 	handOver bool
 	stop     string
-	paused   string         // by whom and why; empty: it is not
 	pauses   int            // so far
 	awaiting time.Time      // until when the gate waits
 	raising  workflow.Mutex // of the budget
@@ -183,7 +183,7 @@ func (b *billing) report() Progress {
 		CapUSD:       b.cap(),
 		SettledUSD:   tally.ChargedUSD,
 		StopReason:   b.stop,
-		Paused:       b.paused,
+		Paused:       b.state.Paused,
 		Awaiting:     b.awaitingNow(),
 		EmailsSent:   b.emailsSent,
 		TextsSent:    b.textsSent,

@@ -14,6 +14,7 @@ import (
 type runningBatch struct {
 	number   int
 	items    Ranges
+	tried    Ranges // of items
 	progress BatchProgress
 }
 
@@ -43,7 +44,7 @@ func (b *billing) chargeAll(ctx workflow.Context) {
 }
 
 func (b *billing) nextBatch(ctx workflow.Context) (*runningBatch, bool) {
-	if err := workflow.Await(ctx, func() bool { return b.paused == "" || b.stop != "" }); err != nil || b.stop != "" || len(b.state.Rest) == 0 {
+	if err := workflow.Await(ctx, func() bool { return b.state.Paused == "" || b.stop != "" }); err != nil || b.stop != "" || len(b.state.Rest) == 0 {
 		return nil, false
 	}
 	if b.began > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -78,12 +79,26 @@ func (b *billing) chargeBatch(ctx workflow.Context, batch *runningBatch) {
 		if batch.items = result.Left; len(batch.items) == 0 {
 			return
 		}
+		batch.tried = batch.items.Both(result.Tried)
 		if !b.replaceKey(ctx, key.KeyID) {
-			b.state.Tally.Count(NotAttempted, batch.items.Len())
-			b.state.Exceptions.Merge(Exceptions{NotAttempted: batch.items})
+			b.leave(batch)
+			return
+		}
+		if err := workflow.Await(ctx, func() bool { return b.state.Paused == "" || b.stop != "" }); err != nil || b.stop != "" {
+			b.leave(batch)
 			return
 		}
 	}
+}
+
+// leave counts what a batch could not be charged for. What may have been sent all
+// the same is read from the ledger.
+func (b *billing) leave(batch *runningBatch) {
+	untried := batch.items.Without(batch.tried)
+	b.state.Tally.Count(NotAttempted, untried.Len())
+	b.state.Exceptions.Merge(Exceptions{NotAttempted: untried})
+	b.state.Tally.Count(Unknown, batch.tried.Len())
+	b.state.Lost.Merge(batch.tried)
 }
 
 // errBatchLost is a batch that did not return in time.
@@ -103,6 +118,7 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 	}), ChargeBatch, BatchInput{
 		Number:         batch.number,
 		Items:          batch.items,
+		Tried:          batch.tried,
 		RootWorkflowID: b.workflowID,
 		VaultKey:       vaultKey,
 		Customers:      b.in.Customers,
@@ -128,7 +144,7 @@ func (b *billing) runBatch(ctx workflow.Context, batch *runningBatch, vaultKey s
 func (b *billing) passOn(ctx workflow.Context, child workflow.ChildWorkflowFuture, over *bool) {
 	told := false
 	for {
-		err := workflow.Await(ctx, func() bool { return *over || b.stop != "" || (b.paused != "") != told })
+		err := workflow.Await(ctx, func() bool { return *over || b.stop != "" || (b.state.Paused != "") != told })
 		switch {
 		case err != nil || *over:
 			return
@@ -152,7 +168,7 @@ func (b *billing) awaitBatch(ctx workflow.Context, child workflow.Future, result
 			AddFuture(child, func(f workflow.Future) { err = f.Get(ctx, result) }).
 			AddFuture(workflow.NewTimer(timing, b.in.BatchTimeout), func(workflow.Future) {}).
 			Select(ctx)
-		if !errors.Is(err, errBatchLost) || (b.paused == "" && b.pauses == pauses) {
+		if !errors.Is(err, errBatchLost) || (b.state.Paused == "" && b.pauses == pauses) {
 			return err
 		}
 	}

@@ -101,7 +101,8 @@ func (p *noticePhase) barred(ctx workflow.Context) string {
 		return StopCanceled
 	}
 	switch stop := p.run.stop; stop {
-	case StopCanceled, activities.TypeKeyRevoked, activities.TypeKeyUnknown, activities.TypeWrongLedger:
+	case StopCanceled, activities.TypeKeyRevoked, activities.TypeRunRevoked, activities.TypeRunClosed,
+		activities.TypeKeyUnknown, activities.TypeWrongLedger:
 		return stop
 	}
 	return ""

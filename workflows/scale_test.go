@@ -202,6 +202,7 @@ func TestBilling_StopsWhenItsKeysExpireMoreOftenThanTheyMay(t *testing.T) {
 	b.expectFetches()
 	b.expectCharges(t)
 	b.expectEndOf(2, settled(1))
+	b.expectReads(t) // of those whose attempt was cut off with the key
 	b.expired = 2
 	in := billingInput(100)
 	once := 1
@@ -222,6 +223,7 @@ func TestBilling_StopsWhenItGetsNoKeyForOneThatExpired(t *testing.T) {
 	b.expectFetches()
 	b.expectCharges(t)
 	b.expectEnd(settled(1))
+	b.expectReads(t)
 	b.expired = 1
 
 	summary := b.run(t, billingInput(100))

@@ -73,12 +73,12 @@ func (b *billing) takeUpdates(ctx workflow.Context) error {
 		b.takeDecisions(ctx, Approve),
 		b.takeDecisions(ctx, Reject),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdatePause, func(_ workflow.Context, p Person) (Paused, error) {
-			b.paused = p.By + ": " + p.Reason
+			b.state.Paused = p.By + ": " + p.Reason
 			b.pauses++
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkPause}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateResume, func(workflow.Context, Person) (Paused, error) {
-			b.paused = ""
+			b.state.Paused = ""
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkResume}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRaiseBudget, b.raiseBudget,
@@ -118,6 +118,9 @@ func (b *billing) checkDecision(d Decision) error {
 	if others := d.Items.Without(gate.Waiting); len(others) > 0 {
 		return fmt.Errorf("item %d does not wait for a decision: it needs none, or there was one already", others[0].From)
 	}
+	if pieces := gate.pieces() + len(d.Items) + len(gate.Waiting.Without(d.Items)) - len(gate.Waiting); len(d.Items) > 0 && pieces > maxPieces {
+		return fmt.Errorf("this leaves the items in %d pieces, and a run can carry %d: decide on longer ranges", pieces, maxPieces)
+	}
 	return nil
 }
 
@@ -130,14 +133,14 @@ func (b *billing) checkPause(p Person) error {
 	switch {
 	case b.over():
 		return errors.New("the run is ending: there is nothing to pause")
-	case b.paused != "":
-		return errors.New("the run is paused already, by " + b.paused)
+	case b.state.Paused != "":
+		return errors.New("the run is paused already, by " + b.state.Paused)
 	}
 	return p.check()
 }
 
 func (b *billing) checkResume(p Person) error {
-	if b.paused == "" {
+	if b.state.Paused == "" {
 		return errors.New("the run is not paused")
 	}
 	return p.check()

@@ -2,6 +2,7 @@ package customerlist
 
 import (
 	"fmt"
+	"regexp"
 
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
@@ -66,6 +67,18 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("%s:%d: %s", e.Source, e.Line, e.Problem)
 }
+
+// Discreet is the error without what stands in the file, which may be a customer's
+// address in the wrong column: for histories and logs, where whoever reads on is not
+// whoever wrote the list.
+func (e *Error) Discreet() string {
+	without := *e
+	without.Problem = quoted.ReplaceAllString(e.Problem, "(not shown here)")
+	return without.Error()
+}
+
+// quoted is what quote makes of a value.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // ChangedError is a list whose content is no longer what was pinned.
 type ChangedError struct {

@@ -93,6 +93,12 @@ func (r Ranges) Without(other Ranges) Ranges {
 	return left
 }
 
+// Both is what is in either set and also in the other.
+func (r Ranges) Both(other Ranges) Ranges { return r.Without(r.Without(other)) }
+
+// Unite adds what is in another set and not in this one yet.
+func (r *Ranges) Unite(other Ranges) { r.Merge(other.Without(*r)) }
+
 // Valid reports whether the set is ascending, without overlaps and without gaps
 // of zero length: what came from elsewhere may be anything.
 func (r Ranges) Valid() bool {

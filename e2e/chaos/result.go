@@ -9,31 +9,14 @@ import (
 
 // Result is what one round came to: one line of JSON.
 type Result struct {
-	Round            int          `json:"round"`
-	Seed             int64        `json:"seed"`
-	OK               bool         `json:"ok"`
-	Kills            map[Part]int `json:"kills"` // between the first and the last charge
-	Customers        int          `json:"customers"`
-	Charged          int          `json:"charged"`
-	Declined         int          `json:"declined"`
-	CapDenied        int          `json:"cap_denied"`
-	NotAttempted     int          `json:"not_attempted"`
-	Unknown          int          `json:"unknown"`
-	Failed           int          `json:"failed"`
-	CapUSD           money.USD    `json:"cap_usd"`
-	SettledUSD       money.USD    `json:"settled_usd"`        // by the ledger
-	VendorChargedUSD money.USD    `json:"vendor_charged_usd"` // by the vendor's own log
-	DuplicateCharges int          `json:"duplicate_charges"`
-	OverspendUSD     money.USD    `json:"overspend_usd"`
-	Seconds          float64      `json:"seconds"` // of the run, from its start to its end
-	Problems         []string     `json:"problems,omitempty"`
-}
+	Round int          `json:"round"`
+	Seed  int64        `json:"seed"`
+	OK    bool         `json:"ok"`
+	Kills map[Part]int `json:"kills"` // between the first and the last charge
 
-func (r *Result) take(found demo.Result) {
-	r.Customers, r.Charged, r.Declined, r.CapDenied = found.Customers, found.Charged, found.Declined, found.CapDenied
-	r.NotAttempted, r.Unknown, r.Failed = found.NotAttempted, found.Unknown, found.Failed
-	r.CapUSD, r.SettledUSD, r.VendorChargedUSD = found.CapUSD, found.SettledUSD, found.VendorChargedUSD
-	r.DuplicateCharges, r.OverspendUSD = found.DuplicateCharges, found.OverspendUSD
+	demo.Result
+
+	Problems []string `json:"problems,omitempty"`
 }
 
 // struck counts the kills that fell between the first and the last charge, and

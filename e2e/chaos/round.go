@@ -58,7 +58,8 @@ func Round(ctx context.Context, cfg Config, seed int64, round int) (_ Result, er
 	if err == nil {
 		err = f.completed(within)
 	}
-	out := Result{Round: round, Seed: seed, Seconds: time.Since(began).Truncate(time.Millisecond).Seconds()}
+	out := Result{Round: round, Seed: seed}
+	out.Seconds = time.Since(began).Truncate(time.Millisecond).Seconds()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		out.Problems = []string{fmt.Sprintf("not completed within %s", cfg.Deadline)}
 		return out, nil
@@ -66,11 +67,12 @@ func Round(ctx context.Context, cfg Config, seed int64, round int) (_ Result, er
 	if err != nil {
 		return out, err
 	}
-	found, problems, err := demo.Check(ctx, s)
+	found, problems, err := demo.Check(ctx, s, budget)
 	if err != nil {
 		return out, err
 	}
-	out.take(found)
+	found.Seconds = out.Seconds
+	out.Result = found
 	out.Problems = problems
 	out.struck(f.kills, found.VendorCharges)
 	out.OK = len(out.Problems) == 0

@@ -75,7 +75,7 @@ func Run(ctx context.Context, cfg Config) (Result, error) {
 	if err := report(ctx, cfg, s); err != nil {
 		return Result{}, err
 	}
-	out, wrong, err := Check(ctx, s)
+	out, wrong, err := Check(ctx, s, budget)
 	if err != nil {
 		return out, err
 	}
@@ -133,7 +133,7 @@ func bill(ctx context.Context, cfg Config, s *stack.Stack, list string, budget m
 		"run", "--plan", Plan, "--period", Period, "--customers", list, "--budget-usd", budget.String(), "--wait",
 	}, cfg.RunArgs...)
 	if cfg.Notices {
-		args = append(args, noticeArgs()...)
+		args = append(args, noticeArgs(cfg.Customers)...)
 	}
 	cmd := s.Starter(ctx, args...)
 	cmd.Stdout, cmd.Stderr = cfg.Out, cfg.Err
@@ -172,8 +172,9 @@ func report(ctx context.Context, cfg Config, s *stack.Stack) error {
 }
 
 // Check compares what the three say who know something of a run of Plan and
-// Period that has ended, and lists everything that must not be.
-func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
+// Period that has ended, and lists everything that must not be. The budget is what
+// the run was started with: a proxy under test may tell of another one.
+func Check(ctx context.Context, s *stack.Stack, budget money.USD) (Result, []string, error) {
 	id, err := workflows.BillingWorkflowID(Plan, Period)
 	if err != nil {
 		return Result{}, nil, err
@@ -204,7 +205,7 @@ func Check(ctx context.Context, s *stack.Stack) (Result, []string, error) {
 	if err != nil {
 		return Result{}, nil, err
 	}
-	out := outcome(*status.Summary, ledger, truth)
+	out := outcome(*status.Summary, budget, ledger, truth)
 	if out.Histories, err = measureHistories(ctx, s); err != nil {
 		return out, nil, err
 	}

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tollgate/tollgate/e2e/stack"
@@ -29,17 +30,19 @@ type Notices struct {
 const (
 	receiptsFrom = "Tollgate demo <billing@" + stack.ResendFromDomain + ">"
 	textsFrom    = "+12015550199"
-	noticeBudget = "100" // dollars, for each phase: enough for all
-
 	// priceTime bounds the wait for prices that the stand-in tells later.
 	priceTime = 2 * time.Minute
 )
 
-// noticeArgs ask for receipts and texts.
-func noticeArgs() []string {
+// noticeArgs ask for receipts and texts, with a budget of each that is enough for
+// all: 2 cents a customer. The longer the list, the more are sent at once.
+func noticeArgs(customers int) []string {
+	budget := strconv.Itoa(max(100, customers/50)) // dollars
+	window := strconv.Itoa(min(64, max(8, customers/500)))
 	return []string{
-		"--receipts-from", receiptsFrom, "--receipts-budget-usd", noticeBudget,
-		"--texts-from", textsFrom, "--texts-budget-usd", noticeBudget,
+		"--notice-window", window,
+		"--receipts-from", receiptsFrom, "--receipts-budget-usd", budget,
+		"--texts-from", textsFrom, "--texts-budget-usd", budget,
 	}
 }
 

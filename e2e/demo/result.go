@@ -38,10 +38,10 @@ type Result struct {
 
 // outcome builds the result from the three who know: the workflow's summary,
 // the ledger's report and calls, and the vendor's own log.
-func outcome(s workflows.Summary, r client.RunReport, truth vendorsim.Truth) Result {
+func outcome(s workflows.Summary, budget money.USD, r client.RunReport, truth vendorsim.Truth) Result {
 	out := Result{
 		Customers: s.Customers, Charged: s.Charged, Declined: s.Declined, CapDenied: s.CapDenied,
-		NotAttempted: s.NotAttempted, Unknown: s.Unknown, Failed: s.Failed, CapUSD: s.CapUSD,
+		NotAttempted: s.NotAttempted, Unknown: s.Unknown, Failed: s.Failed, CapUSD: budget,
 		SettledUSD: r.Budget.SettledUSD, VendorChargedUSD: money.USD(truth.SucceededTotalMicroUSD),
 		VendorCharges: truth.Charges, Replays: r.Replays, Faults: truth.Faults,
 	}
@@ -60,6 +60,7 @@ func problems(out Result, s workflows.Summary, r client.RunReport, calls []clien
 			found = append(found, fmt.Sprintf(format, args...))
 		}
 	}
+	bad(s.CapUSD != out.CapUSD, "the run's summary says that its cap is %s USD, and it was started with %s", s.CapUSD, out.CapUSD)
 	bad(out.DuplicateCharges > 0, "%d duplicate charges", out.DuplicateCharges)
 	bad(out.OverspendUSD > 0, "%s USD above the cap", out.OverspendUSD)
 	bad(out.Unknown > 0 || r.Calls.Unknown > 0, "%d charges left unknown by the run, %d by the ledger", out.Unknown, r.Calls.Unknown)

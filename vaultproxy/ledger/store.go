@@ -57,6 +57,9 @@ type Store interface {
 	Find(ctx context.Context, callID string) (Call, error)
 	// Booking returns the call that holds or settled a vendor object. ErrNotFound.
 	Booking(ctx context.Context, vendor, object string) (Call, error)
+	// InFlight reports whether another call than that one, with the same request, is
+	// on its way to the vendor.
+	InFlight(ctx context.Context, vendor string, digest [32]byte, callID string) (bool, error)
 	// Reserve holds the price on every budget of the key and records the first
 	// send, or a new send of a call that had been refused without effect. Where
 	// only calls in flight stand in the way it waits for them, as long as the

@@ -35,4 +35,8 @@ type Denier interface {
 type Books interface {
 	// Taken reports whether another call holds or has settled a vendor object.
 	Taken(ctx context.Context, object string) (bool, error)
+	// InFlight reports whether another call with the same request is on its way: what
+	// it makes shows at the vendor before it is on the books. To be asked after what
+	// the vendor has was read, and before Taken.
+	InFlight(ctx context.Context) (bool, error)
 }

@@ -78,6 +78,12 @@ func scenarios() []scenario {
 			plan: "approved", methods: []string{good}, budget: "1000", dear: 3, args: []string{"--approve-above-usd", "20"}, during: decide,
 			save: map[string]string{"": "billing_approved.json"},
 		},
+		{
+			// One activity of all items, long enough to be interrupted by the pause.
+			plan: "paused", methods: []string{good}, budget: "1000", during: pause,
+			args: []string{"--charges-per-activity", "60", "--batch-size", "60", "--window", "1", "--activity-window", "1"},
+			save: map[string]string{"": "billing_paused.json", "/batch/0": "charge_batch_paused.json"},
+		},
 		{plan: "reset", methods: []string{good}, budget: "1000", during: reset, save: map[string]string{"": "billing_reset.json"}},
 		{plan: "revoked", methods: []string{good}, budget: "1000", during: revoke, save: map[string]string{"": "billing_revoked.json"}},
 		{plan: "notices", methods: []string{good, bad}, budget: "1000", args: []string{
@@ -250,13 +256,51 @@ func decide(ctx context.Context, s *stack.Stack, id string) error {
 			{"pause", id}, {"raise-budget", id, "--budget-usd", "1200"}, {"resume", id},
 			{"reject", id, "--items", "0,3-3"}, {"approve", id},
 		} {
-			out, err := s.Starter(ctx, append(args, "--by", "Ada Lovelace", "--reason", "checked against the contract")...).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("starter %s: %w: %s", args[0], err, out)
+			if err := ask(ctx, s, args...); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+func ask(ctx context.Context, s *stack.Stack, args ...string) error {
+	out, err := s.Starter(ctx, append(args, "--by", "Ada Lovelace", "--reason", "checked against the contract")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("starter %s: %w: %s", args[0], err, out)
+	}
+	return nil
+}
+
+// pause holds the run until it has come to rest, and resumes it.
+func pause(ctx context.Context, s *stack.Stack, id string) error {
+	return afterSome(ctx, s, func() error {
+		if err := ask(ctx, s, "pause", id); err != nil {
+			return err
+		}
+		if err := standStill(ctx, s); err != nil {
+			return err
+		}
+		return ask(ctx, s, "resume", id)
+	})
+}
+
+// standStill waits until a second has passed without a charge.
+func standStill(ctx context.Context, s *stack.Stack) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for last := -1; ; {
+		truth, err := s.Truth(ctx)
+		if err != nil || truth.Charges == last {
+			return err
+		}
+		last = truth.Charges
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // reset takes the run back by a workflow task while it charges, and waits for the

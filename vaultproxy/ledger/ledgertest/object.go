@@ -10,6 +10,7 @@ func objectTests() []test {
 	return []test{
 		{"L7_OneObjectIsBookedOnOneCall", objectTaken},
 		{"L7_AReleasedCallGivesItsObjectUp", objectGivenUp},
+		{"L7_ACallIsInFlightForOthersOfTheSameRequest", objectInFlight},
 		{"L7_ObjectsOfTwoVendorsDoNotMeet", objectVendors},
 		{"L7_ARefusalBooksNoObject", objectRefused},
 		{"L7_AnObjectThatIsTakenSpoilsNoOtherBooking", objectSpoilsNothing},
@@ -35,6 +36,25 @@ func objectTaken(b *bundle) {
 		require.NoError(b.t, err)
 		require.Equal(b.t, first, holder.ID)
 	}
+}
+
+func objectInFlight(b *bundle) {
+	k := b.issue(nil)
+	b.reserve(ask(k, "a", dollars(1)))
+	digest := b.recall("a").Digest
+	other := digest
+	other[0]++
+	inFlight := func(vendor string, digest [32]byte, callID string) bool {
+		found, err := b.store.InFlight(b.ctx, vendor, digest, callID)
+		require.NoError(b.t, err)
+		return found
+	}
+	require.True(b.t, inFlight(vendorName, digest, "b"))
+	require.False(b.t, inFlight(vendorName, digest, "a"), "a call is no other one")
+	require.False(b.t, inFlight(vendorName, other, "b"))
+	require.False(b.t, inFlight("twilio", digest, "b"))
+	b.outcome("a", ledger.OutcomeUnknown)
+	require.False(b.t, inFlight(vendorName, digest, "b"), "it is no longer on its way")
 }
 
 func objectGivenUp(b *bundle) {

@@ -57,6 +57,17 @@ func (s *Store) Booking(ctx context.Context, vendor, object string) (ledger.Call
 	return s.oneCall(ctx, `WHERE c.vendor = $1 AND c.object = $2 AND c.books = 1`, vendor, object)
 }
 
+// InFlight goes through the calls in flight and in doubt, which are few.
+func (s *Store) InFlight(ctx context.Context, vendor string, digest [32]byte, callID string) (bool, error) {
+	var found bool
+	err := s.backend.DB().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM calls WHERE (state = 'dispatched' OR state = 'unknown')
+		AND state = 'dispatched' AND vendor = $1 AND digest = $2 AND call_id <> $3)`, vendor, digest[:], callID).Scan(&found)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return found, nil
+}
+
 // Find reads a call by its ID: quickly if it is in doubt, else by going through
 // them all, since nothing that happens often needs it.
 func (s *Store) Find(ctx context.Context, callID string) (ledger.Call, error) {

@@ -131,8 +131,12 @@ func checkVerb(t xml.StartElement, depth int) error {
 		return refuse(vendors.Unmetered, "Twiml",
 			"%.40s in Twiml may cost more than the minutes of the call, so it is not metered; Say, Play, Pause and Hangup are", t.Name.Local)
 	}
-	voice := ""
+	voice, seen := "", map[string]bool{}
 	for _, a := range t.Attr {
+		if seen[a.Name.Local] { // no XML, which Go's reader takes all the same
+			return refuse(vendors.Ambiguous, "Twiml", "an attribute in Twiml is given twice")
+		}
+		seen[a.Name.Local] = true
 		if a.Name.Space != "" || !slices.Contains(attributes, a.Name.Local) {
 			return refuse(vendors.Unmetered, "Twiml", "%.40s of %s in Twiml is not metered", a.Name.Local, t.Name.Local)
 		}

@@ -94,6 +94,7 @@ type lists struct {
 	status  int
 	date    time.Time
 	taken   map[string]bool
+	twin    bool // another call with the same request is on its way
 	asked   []string
 }
 
@@ -115,6 +116,8 @@ func (l *lists) Get(_ context.Context, path string, query vendors.Params) (vendo
 }
 
 func (l *lists) Taken(_ context.Context, object string) (bool, error) { return l.taken[object], nil }
+
+func (l *lists) InFlight(context.Context) (bool, error) { return l.twin, nil }
 
 func answer(status int, body string, date time.Time) vendors.Answer {
 	h := http.Header{}

@@ -15,7 +15,7 @@ const notUnderstood = "answer_not_understood"
 //
 //	200, 201       the resource is there: certain, and settled once it has a price
 //	400, 403, 404  with an error code of Twilio's: refused before it began
-//	401, 403       our secret was refused
+//	401, 403       with a code about who asks, or any 401: our secret was refused
 //	429            refused before it began
 //	others         nothing is proved
 func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
@@ -35,7 +35,7 @@ func (p *Profile) Judge(s vendors.Sent, a vendors.Answer) vendors.Verdict {
 	switch {
 	case a.Status == 401:
 		return credentials
-	case a.Status == 403 && (!isTwilio || isAuth(code)):
+	case a.Status == 403 && isTwilio && isAuth(code):
 		return credentials
 	case isTwilio && (a.Status == 400 || a.Status == 403 || a.Status == 404):
 		return vendors.Verdict{Outcome: ledger.OutcomeRefused, Reason: "twilio_" + strconv.Itoa(code)}

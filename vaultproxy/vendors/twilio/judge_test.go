@@ -94,7 +94,8 @@ func TestJudge_TakesOnlyListedRefusalsForProof(t *testing.T) {
 		"401 of somebody else":            {401, `<html>`, credentials},
 		"a secret that may not":           {403, `{"code":20003,"status":403}`, credentials},
 		"an account that is suspended":    {403, `{"code":20005,"status":403}`, credentials},
-		"403 of somebody else":            {403, `<html>`, credentials},
+		"403 of somebody else":            {403, `<html>`, unknown("answer_not_understood")},
+		"403 of a gateway":                {403, `{"message":"blocked"}`, unknown("answer_not_understood")},
 		"too many requests":               {429, `{"code":20429,"status":429}`, refused("rate_limited")},
 		"400 of a gateway":                {400, `{"message":"bad"}`, unknown("answer_not_understood")},
 		"400 with another status inside":  {400, `{"code":21211,"status":500}`, unknown("answer_not_understood")},
@@ -171,6 +172,18 @@ func TestLookup_FindsWhatACallMadeAndNothingElse(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestLookup_WaitsForACallOfTheSameRequestThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	l := &lists{answers: map[string]string{listed: page("null", message(sid1))}, date: firstSent.Add(time.Minute), twin: true}
+	got, err := newProfile(t).Lookup(t.Context(), sent(create, sentText), l)
+	require.NoError(t, err)
+	require.Equal(t, vendors.Finding{}, got)
+	l.twin = false
+	got, err = newProfile(t).Lookup(t.Context(), sent(create, sentText), l)
+	require.NoError(t, err)
+	require.Equal(t, sid1, got.Verdict.Object)
 }
 
 func TestLookup_PagesAndStopsBeforeTheCall(t *testing.T) {

@@ -32,8 +32,8 @@ const (
 
 // Lookup finds what a call made, by recipient, sender, text and time. What
 // another call is booked on is not this one's. Two calls with the same text have
-// made the same, and each is matched with one of what is there. Not to be found
-// proves nothing.
+// made the same, and each is matched with one of what is there, once none of them
+// is on its way any more. Not to be found proves nothing.
 func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
 	if s.Operation != messageCreate && s.Operation != callCreate {
 		return vendors.Finding{}, nil // a verification cannot be listed
@@ -50,11 +50,16 @@ func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) 
 	if err != nil || now.IsZero() || now.Sub(s.FirstSentAt) > lookUpFor {
 		return vendors.Finding{}, err
 	}
+	listed = slices.DeleteFunc(listed, func(c candidate) bool { return !p.made(c.resource, s, sent) })
+	if len(listed) == 0 {
+		return vendors.Finding{}, nil
+	}
+	// What is there may be the other one's, whose answer is not on the books yet.
+	if twin, err := books.InFlight(ctx); err != nil || twin {
+		return vendors.Finding{}, err
+	}
 	var free []candidate
 	for _, c := range listed {
-		if !p.made(c.resource, s, sent) {
-			continue
-		}
 		taken, err := books.Taken(ctx, c.SID)
 		if err != nil {
 			return vendors.Finding{}, err

@@ -60,9 +60,12 @@ func (p *Profile) meterMessage(body vendors.Params) (money.USD, error) {
 	if rates.sms == 0 {
 		return 0, refuse(vendors.Unmetered, "To", "the rate card has no price for a text to %s", region)
 	}
-	price, err := times(rates.sms, segments(text))
+	// Where media cannot be delivered, Twilio sends the text with a link to each of
+	// them, which fills a segment at most.
+	// https://support.twilio.com/hc/en-us/articles/223181248
+	price, err := times(rates.sms, segments(text)+int64(len(media)))
 	if len(media) > 0 {
-		price = max(price, rates.mms) // where media cannot be delivered, the text goes as one
+		price = max(price, rates.mms)
 	}
 	return price, err
 }

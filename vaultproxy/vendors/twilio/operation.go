@@ -45,7 +45,7 @@ func operations() []operation {
 	return []operation{
 		{messageCreate, http.MethodPost, account("Messages.json"), vendors.Names{
 			"To": 1, "From": 1, "MessagingServiceSid": 1, "Body": 1, "MediaUrl": 10, "StatusCallback": 1,
-			"SmartEncoded": 1, "ValidityPeriod": 1, "ProvideFeedback": 1, "Attempt": 1, "ForceDelivery": 1, "RiskCheck": 1,
+			"SmartEncoded": 1, "ValidityPeriod": 1, "ProvideFeedback": 1, "Attempt": 1, "ForceDelivery": 1,
 		}},
 		{callCreate, http.MethodPost, account("Calls.json"), vendors.Names{
 			"To": 1, "From": 1, "Url": 1, "Method": 1, "Twiml": 1, "TimeLimit": 1, "Timeout": 1, "SendDigits": 1,
@@ -83,7 +83,7 @@ func refusedNames() map[string]vendors.Refusal {
 		"ContentSid", "ContentVariables", "PersistentAction", "ShortenUrls", "TemplateSid", "TemplateCustomSubstitutions",
 		"Templates", "CustomMessage")
 	add(vendors.Unmetered, "changes what is charged, in a way that the rate card has no price for",
-		"SendAsMms", "FallbackFrom", "TrafficType", "Record", "RecordingChannels", "RecordingTrack", "RecordingConfigurationId",
+		"SendAsMms", "FallbackFrom", "TrafficType", "RiskCheck", "Record", "RecordingChannels", "RecordingTrack", "RecordingConfigurationId",
 		"Trim", "MachineDetection", "AsyncAmd", "CallReason", "Byoc", "ChannelConfiguration")
 	add(vendors.Unmetered, "has it sent later, when nobody watches its price", "SendAt", "ScheduleType")
 	add(vendors.Unmetered, "keeps the text out of Twilio's list, by which a lost answer is looked up",

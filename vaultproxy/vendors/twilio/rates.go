@@ -93,6 +93,15 @@ func ParseRates(text []byte) (Rates, error) {
 	return c.rates()
 }
 
+func (c card) hasMessages() bool {
+	for _, prices := range c.Countries {
+		if prices.SMS != 0 || prices.MMS != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (c card) rates() (Rates, error) {
 	asOf, err := time.Parse(time.DateOnly, c.AsOf)
 	if err != nil {
@@ -116,6 +125,9 @@ func (c card) rates() (Rates, error) {
 		r.countries[code] = country{
 			sms: money.USD(prices.SMS), mms: money.USD(prices.MMS), call: money.USD(prices.Call), verify: money.USD(prices.Verify),
 		}
+	}
+	if c.FailedMessage == 0 && c.hasMessages() {
+		return Rates{}, errors.New("rate card: failed_message is missing: what a message costs that ends as failed")
 	}
 	return r, nil
 }

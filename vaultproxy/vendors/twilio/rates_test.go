@@ -38,6 +38,7 @@ func TestParseRates_RefusesWhatCanBeReadInTwoWays(t *testing.T) {
 		"a name in another case":     {head + "countries: {US: {SMS: \"1\"}}", "not found"},
 		"a country twice":            {head + "countries:\n  US: {sms: \"1\"}\n  US: {sms: \"2\"}", "already defined"},
 		"a price twice":              {head + "countries: {US: {sms: \"1\", sms: \"2\"}}", "already defined"},
+		"no fee for a failed text":   {head + "countries: {US: {sms: \"1\"}}", "failed_message"},
 		"two documents":              {head + "countries: {US: {sms: \"1\"}}\n---\ncurrency: usd\n", "more than one document"},
 		"a price of nothing":         {head + "countries: {US: {sms: \"0\"}}", "above 0"},
 		"a price that is null":       {head + "countries: {US: {sms: }}", "has no price"},

@@ -114,15 +114,22 @@ func refuseLiveKeys(args, environ []string) error {
 	if slices.ContainsFunc(args, vendorsim.LooksLiveTwilio) {
 		return errors.New("a flag holds the identifier of a Twilio account or API key: take it out, a stand-in needs none")
 	}
+	if slices.ContainsFunc(args, vendorsim.LooksLiveResend) {
+		return errors.New("a flag holds a Resend key: take it out, a stand-in needs none, and roll the key if others could see it")
+	}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		switch {
 		case vendorsim.LooksLive(name):
 			return errors.New("the name of an environment variable holds a live Stripe key: unset it before starting a stand-in")
+		case vendorsim.LooksLiveResend(name):
+			return errors.New("the name of an environment variable holds a Resend key: unset it before starting a stand-in")
 		case vendorsim.LooksLive(value):
 			return fmt.Errorf("the environment variable %s holds a live Stripe key: unset it before starting a stand-in", name)
 		case vendorsim.LooksLiveTwilio(value):
 			return fmt.Errorf("the environment variable %s names a real Twilio account or API key: unset it before starting a stand-in", name)
+		case vendorsim.LooksLiveResend(value):
+			return fmt.Errorf("the environment variable %s holds a Resend key: unset it before starting a stand-in", name)
 		}
 	}
 	return nil

@@ -46,6 +46,7 @@ func TestRun_RefusesToStartInOneLine(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
 	live, twilio := "sk_"+"live_51Abc", "AC"+"0123456789abcdef0123456789abcdef"
+	resend := "re_" + "AbCd1234_5678EfGh"
 	for name, tc := range map[string]struct {
 		args, environ []string
 		says          string
@@ -64,6 +65,10 @@ func TestRun_RefusesToStartInOneLine(t *testing.T) {
 		"live key names a variable":    {nil, []string{live + "=1"}, "live Stripe key"},
 		"Twilio account in a flag":     {[]string{"--addr", twilio}, nil, "Twilio account"},
 		"Twilio account in a variable": {nil, []string{"TWILIO_ACCOUNT_SID=" + twilio}, "TWILIO_ACCOUNT_SID"},
+		"Resend key in a flag":         {[]string{"--addr", resend}, nil, "Resend key"},
+		"Resend key behind a flag":     {[]string{"--addr=" + resend}, nil, "Resend key"},
+		"Resend key in a variable":     {nil, []string{"RESEND_API_KEY=" + resend}, "RESEND_API_KEY"},
+		"Resend key names a variable":  {nil, []string{resend + "=1"}, "Resend key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +78,7 @@ func TestRun_RefusesToStartInOneLine(t *testing.T) {
 			require.NotContains(t, err.Error(), "\n")
 			require.NotContains(t, err.Error(), live)
 			require.NotContains(t, err.Error(), twilio)
+			require.NotContains(t, err.Error(), resend)
 			require.Empty(t, out.String())
 		})
 	}
