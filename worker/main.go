@@ -35,13 +35,20 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/tollgate/tollgate/vaultproxy/gogc"
+	"github.com/tollgate/tollgate/vaultproxy/stdlog"
 )
 
 func main() {
-	gogc.Relax()
+	prepare()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Once the first signal came, the second one has its default effect again.
 	context.AfterFunc(ctx, stop)
 	p := &program{stdout: os.Stdout, stderr: os.Stderr, env: envconfig.EnvLookupOS}
 	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+// prepare sets what the whole process has one of.
+func prepare() {
+	gogc.Relax()
+	stdlog.Discard()
 }

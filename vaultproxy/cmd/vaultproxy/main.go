@@ -11,15 +11,22 @@ import (
 	"syscall"
 
 	"github.com/tollgate/tollgate/vaultproxy/gogc"
+	"github.com/tollgate/tollgate/vaultproxy/stdlog"
 )
 
 func main() {
-	gogc.Relax()
+	prepare()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// prepare sets what the whole process has one of.
+func prepare() {
+	gogc.Relax()
+	stdlog.Discard()
 }
 
 // execute runs one command line and returns the process's exit code. An error
