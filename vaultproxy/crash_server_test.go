@@ -94,7 +94,7 @@ func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow)
 	t.Cleanup(func() { require.True(t, struck, "the step was never reached") })
 	return backend{
 		name:  "postgres",
-		fresh: func(t *testing.T) string { return freshOn(t, server) },
+		fresh: func(t *testing.T) string { t.Helper(); return freshOn(t, server) },
 		open: func(ctx context.Context, where string, now func() time.Time) (ledger.Store, error) {
 			s, err := openDatabase(ctx, where, now)
 			if err != nil {
