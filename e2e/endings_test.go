@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 
 	"github.com/tollgate/tollgate/e2e/demo"
 	"github.com/tollgate/tollgate/e2e/peer"
@@ -138,23 +139,42 @@ func TestRun_GoesOnWithAnotherKeyWhenItsKeyExpires(t *testing.T) {
 }
 
 func TestRun_OfManyChargesInOneActivitySurvivesTheWorkerBeingKilled(t *testing.T) {
-	cfg := demoConfig(t, 600)
-	cfg.RunArgs = []string{"--charges-per-activity", "50"}
-	cfg.Stack.Latency = 200 * time.Millisecond
-	cfg.During = func(ctx context.Context, s *stack.Stack) error {
-		if err := waitForCharges(ctx, s, 60); err != nil {
-			return err
-		}
-		if err := s.KillWorker(); err != nil {
-			return err
-		}
-		return s.StartWorker(ctx)
+	e := startEnded(t, 120, 200*time.Millisecond)
+	cmd := e.command("--charges-per-activity", "30", "--settle-timeout", "1m")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	require.NoError(t, cmd.Start())
+	require.NoError(t, waitForCharges(t.Context(), e.Stack, 40))
+	require.NoError(t, e.KillWorker())
+	require.NoError(t, e.StartWorker(t.Context()))
+	require.NoError(t, cmd.Wait())
+	var got workflows.Summary
+	require.NoError(t, json.Unmarshal(out.Bytes(), &got), "%s", out.String())
+	require.Equal(t, 108, got.Charged)
+	require.Equal(t, 12, got.Declined)
+	require.Equal(t, 108, e.truth().Charges)
+
+	timeouts := e.timeouts(120 / 30)
+	require.NotEmpty(t, timeouts, "a range was under way when the worker was killed")
+	for _, kind := range timeouts {
+		require.Equal(t, enums.TIMEOUT_TYPE_HEARTBEAT, kind, "what is missing is noticed by the heartbeat, long before any other timeout")
 	}
-	got, err := demo.Run(t.Context(), cfg)
-	require.NoError(t, err)
-	require.Zero(t, got.DuplicateCharges)
-	require.Zero(t, got.Unknown)
-	require.Less(t, got.Seconds, 60.0, "the heartbeat that is missing, and no other timeout, brings the range to the next worker")
+}
+
+// timeouts are those that brought an activity of the run's batches to another attempt.
+func (e *ended) timeouts(batches int) (kinds []enums.TimeoutType) {
+	e.t.Helper()
+	for n := range batches {
+		events, err := e.History(e.t.Context(), workflows.BatchWorkflowID(e.id, n), "")
+		require.NoError(e.t, err)
+		for _, event := range events.GetEvents() {
+			last := event.GetActivityTaskStartedEventAttributes().GetLastFailure()
+			if timeout := last.GetTimeoutFailureInfo(); timeout != nil {
+				kinds = append(kinds, timeout.GetTimeoutType())
+			}
+		}
+	}
+	return kinds
 }
 
 func TestContinue_FinishesARunHoweverItEnded(t *testing.T) {
