@@ -39,12 +39,12 @@ demo: build ## a capped billing run from end to end: N=3000 K=1 SEED=1 BUDGET_US
 
 .PHONY: test
 test: ## every test, those against a real Temporal server and stripe-mock too: PKG=./... TESTFLAGS=
-	@exec scripts/with-peers temporal stripe-mock -- go test -timeout 20m $(TESTFLAGS) $(PKG)
+	@exec scripts/with-peers temporal stripe-mock -- go test -timeout 30m $(TESTFLAGS) $(PKG)
 
 .PHONY: test-race
 test-race: ## the tests under the race detector (needs a C compiler), but for those that start servers
 	@packages=$$(go list ./... | grep -Ev '$(PROCESS_TESTS)') && \
-	  CGO_ENABLED=1 scripts/with-peers temporal stripe-mock -- go test -race -timeout 20m $(TESTFLAGS) $$packages
+	  CGO_ENABLED=1 scripts/with-peers temporal stripe-mock -- go test -race -timeout 30m $(TESTFLAGS) $$packages
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, one after the other: FUZZTIME=30s
