@@ -13,6 +13,9 @@ import (
 func attention(s workflows.Summary) error {
 	var why []string
 	look := "report " + s.WorkflowID
+	if label := noticesToLookAt(s); label != "" {
+		look = "audit --run-label " + label + " --limit 0"
+	}
 	if s.Failed > 0 {
 		look = "audit " + s.WorkflowID + " --limit 0 --verdict released"
 	}

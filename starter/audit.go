@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -43,6 +45,11 @@ func (p *program) auditCommand() *cobra.Command {
 			if !cmd.Flags().Changed("limit") && (asJSON || ndjson) {
 				limit = 0
 			}
+			// The ledger has no rows of a word that it does not know, and no rows would
+			// look like nothing having happened.
+			if verdict != "" && !slices.Contains(auditVerdicts(), verdict) {
+				return usage(fmt.Sprintf("--verdict is %.40q: it must be one of %s", verdict, strings.Join(auditVerdicts(), ", ")))
+			}
 			query := client.AuditQuery{Verdict: verdict}
 			if t.named(args) {
 				var err error
@@ -77,11 +84,16 @@ func (p *program) auditCommand() *cobra.Command {
 	t.bindLabel(cmd.Flags())
 	c.bind(cmd.Flags())
 	fs := cmd.Flags()
-	fs.StringVar(&verdict, "verdict", "", "only rows of this verdict: settled, committed, released, unknown, replayed, denied, read, issued or revoked")
+	fs.StringVar(&verdict, "verdict", "", "only rows of this verdict: "+strings.Join(auditVerdicts(), ", "))
 	fs.IntVar(&limit, "limit", auditLimit, "rows at most; zero means all, which is the default for --json and --ndjson")
 	fs.BoolVar(&asJSON, "json", false, "write one JSON object with all rows")
 	fs.BoolVar(&ndjson, "ndjson", false, "write each row as a line of JSON, as it arrives")
 	return cmd
+}
+
+// auditVerdicts are the verdicts that a row may have.
+func auditVerdicts() []string {
+	return []string{"settled", "committed", "released", "unknown", "replayed", "denied", "read", "issued", "revoked", "cap_set"}
 }
 
 // auditLog reads page after page, so that a long log need not fit in memory.
@@ -120,10 +132,20 @@ func (l *auditLog) each(ctx context.Context, row func(client.AuditRow) error) er
 }
 
 func (p *program) auditTable(ctx context.Context, log *auditLog) error {
-	t := newTable("time (utc)", "verdict", "code", "item", "status", "price", "booked")
+	// As with keys, a row names its run only where there may be several.
+	runs := log.query.Run == ""
+	header := []any{"time (utc)", "verdict", "code", "item", "status", "price", "booked"}
+	if runs {
+		header = append(header, "run")
+	}
+	t := newTable(header...)
 	alignRight(t, 4, 5, 6, 7)
 	err := log.each(ctx, func(row client.AuditRow) error {
-		t.AppendRow(auditRow(row))
+		cells := auditRow(row)
+		if runs {
+			cells = append(cells, row.AgentRunLabel)
+		}
+		t.AppendRow(cells)
 		return nil
 	})
 	if err != nil {
@@ -131,6 +153,9 @@ func (p *program) auditTable(ctx context.Context, log *auditLog) error {
 	}
 	if err := writeTables(p.stdout, t); err != nil {
 		return err
+	}
+	if t.Length() == 0 {
+		_, _ = fmt.Fprintln(p.stderr, nothingFound(log.query.Run, "audit row"))
 	}
 	if log.more {
 		_, _ = fmt.Fprintf(p.stderr, "there are more rows: --limit 0 shows all, --ndjson writes them all as JSON\n")

@@ -39,7 +39,7 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 		"a period that is not a month": {
 			args: good + " --period 2026-13", want: `period "2026-13" must be a month such as 2026-11`},
 		"receipts without a budget of their own": {
-			args: good + " --receipts-from billing@example.com", want: "how much may the run spend? give --receipts-budget-usd, such as --receipts-budget-usd 500"},
+			args: good + " --receipts-from billing@example.com", want: "how much may they cost? give --receipts-budget-usd, such as --receipts-budget-usd 5"},
 		"receipts from nobody": {
 			args: good + " --receipts-budget-usd 5", want: "who sends the receipts? give --receipts-from, or leave out the other flags about receipts"},
 		"receipts from no address": {
@@ -87,6 +87,8 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --generate 1000001", want: "--generate is 1000001: it must be from 1 to 1000000"},
 		"a list that is not there": {
 			args: without("--generate") + " --customers no/such.csv", want: "there is no customer list no/such.csv: check --customers"},
+		"a list that is a folder": {
+			args: without("--generate") + " --customers /", want: "/: it must be a regular file"},
 		"a list without a column": {
 			args: without("--generate"), list: "customer,amount_cents,currency\n", want: "LIST:1: "},
 		"a charge of nothing": {
@@ -115,6 +117,8 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: "report billing-pro-2026-11 --run-label x", want: "name the run once: by --run-label, by its workflow ID, or by --plan and --period"},
 		"audit in two formats": {
 			args: "audit --json --ndjson", want: "give --json or --ndjson, not both"},
+		"audit of a verdict that there is not": {
+			args: "audit --verdict deny", want: `--verdict is "deny": it must be one of settled, committed, released, unknown, replayed, denied, read, issued, revoked, cap_set`},
 		"audit of fewer than no rows": {
 			args: "audit --limit -1", want: "--limit must not be negative; zero means all rows"},
 		"a schedule of no plan": {
@@ -135,6 +139,8 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --approve all --approve-above-usd 5", want: "give --approve all or --approve-above-usd, not both"},
 		"an approval that is decided by chance": {
 			args: good + " --approve all --on-approval-timeout maybe", want: "what happens at the end of the time for approvals must be approve or reject"},
+		"an end of approvals where nothing waits": {
+			args: good + " --on-approval-timeout approve", want: "--on-approval-timeout is for charges that wait: give --approve all or --approve-above-usd too"},
 		"an approval by nobody": {
 			args: "approve billing-pro-2026-11", want: "who decides, and why? give --by and --reason: the run's history keeps both"},
 		"an approval of no items": {

@@ -50,6 +50,15 @@ func (p *program) vault(c control) (*client.Client, string, error) {
 	return vault, address, nil
 }
 
+// nothingFound keeps an empty table from being taken for a run without any: the
+// ledger may not know the run at all.
+func nothingFound(run, what string) string {
+	if run == "" {
+		return "the ledger has no such " + what
+	}
+	return fmt.Sprintf("the ledger has no such %s of %s: 'starter keys' shows the runs that it knows", what, run)
+}
+
 // controlFailure turns an error of the control plane into what to do about it.
 func controlFailure(address string, err error) error {
 	var answered *client.Error

@@ -202,6 +202,50 @@ func TestAudit_CutsTheTableAndSaysSo(t *testing.T) {
 	require.Equal(t, "there are more rows: --limit 0 shows all, --ndjson writes them all as JSON", b.errorLine(t))
 }
 
+func TestAudit_NamesTheRunOfEachRowWhereThereMayBeSeveral(t *testing.T) {
+	t.Parallel()
+	page := client.AuditPage{Rows: []client.AuditRow{{At: noon, Verdict: "revoked", AgentRunLabel: "nightly"}}}
+	b, _, flags := proxied(t, map[string]any{"GET /vault/audit": page})
+	require.Equal(t, exitOK, b.run(t.Context(), append([]string{"audit"}, flags...)), b.stderr.String())
+	require.Regexp(t, `(?m)  RUN$`, b.stdout.String())
+	require.Regexp(t, `(?m)^2026-11-23 12:00:00  revoked .*  nightly$`, b.stdout.String())
+}
+
+func TestAuditAndKeys_SayThatTheLedgerHasNothingOfARun(t *testing.T) {
+	t.Parallel()
+	nothing := map[string]any{"GET /vault/audit": client.AuditPage{}, "GET /vault/keys": client.KeyList{}}
+	for want, args := range map[string][]string{
+		"the ledger has no such audit row of temporal/default/x: 'starter keys' shows the runs that it knows": {"audit", "x"},
+		"the ledger has no such vault key of temporal/default/x: 'starter keys' shows the runs that it knows": {"keys", "x"},
+		"the ledger has no such audit row": {"audit", "--verdict", "read"},
+	} {
+		b, _, flags := proxied(t, nothing)
+		require.Equal(t, exitOK, b.run(t.Context(), append(args, flags...)))
+		require.Equal(t, want, b.errorLine(t))
+		b, _, flags = proxied(t, nothing)
+		require.Equal(t, exitOK, b.run(t.Context(), append(append(args, "--json"), flags...)))
+		require.Empty(t, b.stderr.String())
+		require.True(t, json.Valid(b.stdout.Bytes()))
+	}
+}
+
+func TestReport_HasReceiptsAndTextsInItsJSONToo(t *testing.T) {
+	t.Parallel()
+	b, _, flags := proxied(t, map[string]any{"GET /vault/reports/runs": func(asked url.Values) any {
+		label := asked.Get("agent_run_label")
+		if strings.HasSuffix(label, "/texts") {
+			return client.RunReportList{} // it sent none
+		}
+		return client.RunReportList{Runs: []client.RunReport{{AgentRunLabel: label, Budget: exampleBudget()}}}
+	}})
+	require.Equal(t, exitOK, b.run(t.Context(), append([]string{"report", "billing-pro-2026-11", "--json"}, flags...)), b.stderr.String())
+	var written runReport
+	require.NoError(t, json.Unmarshal(b.stdout.Bytes(), &written))
+	require.Equal(t, "temporal/default/billing-pro-2026-11", written.AgentRunLabel)
+	require.Len(t, written.Phases, 1)
+	require.Equal(t, "temporal/default/billing-pro-2026-11/receipts", written.Phases[0].AgentRunLabel)
+}
+
 func TestAudit_SaysNothingOfMoreWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{2, 1000, 2000} {
@@ -250,7 +294,7 @@ func TestControlCommands_SayWhatToDoWhenTheProxyRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a run that the ledger does not know": {[]string{"report", "x"}, "starter: no key was ever issued for this run label (run_not_found)"},
+		"a run that the ledger does not know": {[]string{"report", "x"}, "starter: the ledger has no run temporal/default/x: 'starter keys' shows the runs that it knows"},
 		"the same, to be revoked": {[]string{"revoke", "x"},
 			"starter: the ledger has no run temporal/default/x without a tenant: name its tenant by --tenant, or check the label with 'starter keys'"},
 		"the same of a tenant": {[]string{"revoke", "--run-label", "y", "--tenant", "acme"},

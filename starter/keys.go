@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
@@ -35,6 +37,9 @@ func (p *program) keysCommand() *cobra.Command {
 			}
 			if asJSON {
 				return writeJSON(p.stdout, client.KeyList{Keys: append([]client.Key{}, keys...)})
+			}
+			if len(keys) == 0 {
+				_, _ = fmt.Fprintln(p.stderr, nothingFound(label, "vault key"))
 			}
 			return writeTables(p.stdout, keyTable(keys, label == ""))
 		},

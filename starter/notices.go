@@ -58,6 +58,9 @@ func (n *notices) into(in *workflows.BillingInput) error {
 }
 
 func amounts(budgetFlag, budget string, budgetUSD *money.USD, capFlag, perCall string, capUSD *money.USD) (err error) {
+	if budget == "" {
+		return usage("how much may they cost? give " + budgetFlag + ", such as " + budgetFlag + " 5")
+	}
 	if *budgetUSD, err = amount(budgetFlag, budget); err != nil || perCall == "" {
 		return err
 	}
@@ -132,6 +135,17 @@ func noticeAttention(s workflows.Summary) []string {
 		}
 	}
 	return why
+}
+
+// noticesToLookAt is the label of the first phase in which single notices went
+// wrong; empty if none did. A run's own log does not have them.
+func noticesToLookAt(s workflows.Summary) string {
+	for _, n := range []*workflows.NoticeSummary{s.Emails, s.Texts} {
+		if n != nil && n.Failed+n.Unknown > 0 {
+			return n.RunLabel
+		}
+	}
+	return ""
 }
 
 // noticeLabels are the labels of a billing run's phases.

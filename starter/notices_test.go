@@ -75,10 +75,10 @@ cost           $5.00  of $6.00, $0.02 more held until there is proof
 func TestAttention_IsNeededWhenNoticesDidNotAllGoOut(t *testing.T) {
 	t.Parallel()
 	s := notified()
-	s.Texts.KeyRevoked = false
+	s.Texts.KeyRevoked, s.Texts.RunLabel = false, "temporal/default/billing-pro-2026-11/texts"
 	_, line := exitCode(attention(s))
 	require.Equal(t, "billing-pro-2026-11 ended and needs a look: 2 of its texts failed, 3 of its texts are of unknown outcome, "+
-		"the vault key key_9 of its texts could not be revoked; see 'starter report billing-pro-2026-11'", line)
+		"the vault key key_9 of its texts could not be revoked; see 'starter audit --run-label temporal/default/billing-pro-2026-11/texts --limit 0'", line)
 
 	s = notified()
 	s.Texts = nil

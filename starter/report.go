@@ -29,17 +29,26 @@ func (p *program) reportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := vault.RunReport(cmd.Context(), label)
+			report := runReport{}
+			report.RunReport, err = vault.RunReport(cmd.Context(), label)
+			if neverUsed(err) {
+				return fmt.Errorf("the ledger has no run %s: 'starter keys' shows the runs that it knows", label)
+			}
+			if err == nil && t.label == "" {
+				report.Phases, err = phaseReports(cmd.Context(), vault, label)
+			}
 			if err != nil {
 				return controlFailure(address, err)
 			}
 			if asJSON {
 				return writeJSON(p.stdout, report)
 			}
-			if err := writeReport(p.stdout, report); err != nil || t.label != "" {
-				return err
+			for _, one := range append([]client.RunReport{report.RunReport}, report.Phases...) {
+				if err := writeReport(p.stdout, one); err != nil {
+					return err
+				}
 			}
-			return p.reportPhases(cmd.Context(), vault, address, label)
+			return nil
 		},
 	}
 	t.bindLabel(cmd.Flags())
@@ -48,21 +57,25 @@ func (p *program) reportCommand() *cobra.Command {
 	return cmd
 }
 
-// reportPhases shows what a billing run keeps under labels of their own.
-func (p *program) reportPhases(ctx context.Context, vault *client.Client, address, run string) error {
+// runReport is a run, and what a billing run keeps under labels of their own.
+type runReport struct {
+	client.RunReport
+	Phases []client.RunReport `json:"phases,omitempty"`
+}
+
+func phaseReports(ctx context.Context, vault *client.Client, run string) ([]client.RunReport, error) {
+	var found []client.RunReport
 	for _, label := range noticeLabels(run) {
 		report, err := vault.RunReport(ctx, label)
 		if neverUsed(err) {
 			continue
 		}
 		if err != nil {
-			return controlFailure(address, err)
+			return nil, err
 		}
-		if err := writeReport(p.stdout, report); err != nil {
-			return err
-		}
+		found = append(found, report)
 	}
-	return nil
+	return found, nil
 }
 
 func writeReport(out io.Writer, r client.RunReport) error {

@@ -59,7 +59,7 @@ func (p *program) revokeCommand() *cobra.Command {
 	}
 	t.bindLabel(cmd.Flags())
 	c.bind(cmd.Flags())
-	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the run, for runs that have one; billing runs have none")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the run, if it was begun under one")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the result as JSON")
 	return cmd
 }

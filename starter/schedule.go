@@ -137,6 +137,9 @@ func checkPlan(plan string) error {
 
 func (p *program) schedulePauseCommand() *cobra.Command {
 	return p.onSchedule("pause", "Start no further month until resumed", func(ctx context.Context, h client.ScheduleHandle, note string) (string, error) {
+		if note == "" {
+			note = "no reason given" // else the SDK writes a note of its own
+		}
 		return "paused; a run that is under way goes on", h.Pause(ctx, client.SchedulePauseOptions{Note: note})
 	})
 }

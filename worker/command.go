@@ -128,7 +128,7 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 // onlyEmbedded are the flags of the proxy in this process. Given together with
 // --proxy-url they would have no effect, and one would believe they had.
 func onlyEmbedded() []string {
-	return append([]string{"data-addr", "control-addr", "upstream-timeout", "contention-wait"}, serve.VendorFlags()...)
+	return append([]string{"data-addr", "control-addr", "upstream-timeout", "contention-wait", "ledger-url-file", "master-key-file"}, serve.VendorFlags()...)
 }
 
 func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {

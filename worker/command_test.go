@@ -25,6 +25,7 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 		"an unknown log level":             {"--log-level loud", `--log-level is "loud": it must be debug, info, warn or error`},
 		"half of another proxy":            {"--control-url http://proxy:8788", "--control-url names another proxy's control plane: give its data plane too, with --proxy-url"},
 		"two proxies":                      {"--proxy-url http://proxy:8787 --stripe-secret-file stripe.key", "--stripe-secret-file is for the proxy inside the worker, and --proxy-url names another: give one of them"},
+		"two ledgers":                      {"--proxy-url http://proxy:8787 --ledger-url-file url", "--ledger-url-file is for the proxy inside the worker, and --proxy-url names another: give one of them"},
 		"half of a deployment":             {"--deployment-name tollgate", "--deployment-name and --build-id go together: give both, or neither"},
 		"a deployment that none can have":  {"--deployment-name a.b --build-id 1", `--deployment-name is "a.b": Temporal takes no '.' in it`},
 		"an argument to replay":            {"replay now", `"now" is not a command or an argument of 'worker replay'; see 'worker replay --help'`},

@@ -142,7 +142,7 @@ func openList(path string) (*os.File, error) {
 	}
 	if !info.Mode().IsRegular() {
 		_ = f.Close()
-		return nil, &Error{Source: path, Problem: "is not a regular file"}
+		return nil, &Error{Source: path, Problem: "it must be a regular file"}
 	}
 	return f, nil
 }

@@ -15,7 +15,7 @@ func exchangeRates(cfg Config) (*fx.Table, error) {
 	}
 	rates, err := fx.Load(cfg.FXFile)
 	if err != nil {
-		return nil, err
+		return nil, yamlError(err)
 	}
 	if cfg.Logger == nil {
 		return rates, nil // which is refused further on

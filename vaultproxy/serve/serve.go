@@ -68,7 +68,7 @@ func Bind(fs *pflag.FlagSet, cfg *Config) {
 	str(&cfg.DataAddr, "data-addr", DefaultAddr, "address of the data plane")
 	str(&cfg.ControlAddr, "control-addr", "", "address of the control plane (default: that of the data plane)")
 	str(&cfg.AdminKeyFile, "admin-key-file", "", "file with the control plane's admin key (default: $TOLLGATE_ADMIN_KEY, else made in the state folder)")
-	str(&cfg.MasterKeyFile, "master-key-file", os.Getenv("TOLLGATE_MASTER_KEY_FILE"), "file with the key that vault keys and stored calls hang on: 64 hex digits (default: made in the state folder)")
+	str(&cfg.MasterKeyFile, "master-key-file", os.Getenv("TOLLGATE_MASTER_KEY_FILE"), "file with the key that vault keys and stored calls hang on: 64 hex digits (default: $TOLLGATE_MASTER_KEY_FILE, else made in the state folder)")
 	str(&cfg.LedgerURLFile, "ledger-url-file", "", "file with the URL of a PostgreSQL database for the ledger (default: $TOLLGATE_LEDGER_URL, else a file in the state folder)")
 	for _, v := range vendors() {
 		v.bind(fs, cfg)

@@ -54,8 +54,7 @@ func twilioUpstream(cfg Config, secret string) (vaultproxy.Upstream, error) {
 	}
 	rates, err := twilio.ParseRates(text)
 	if err != nil {
-		// A reader of YAML writes a line for each thing that it does not like.
-		return vaultproxy.Upstream{}, fmt.Errorf("%s: %s", cfg.TwilioRatesFile, strings.Join(strings.Fields(err.Error()), " "))
+		return vaultproxy.Upstream{}, fmt.Errorf("%s: %w", cfg.TwilioRatesFile, yamlError(err))
 	}
 	profile, err := twilio.New(twilio.Config{
 		AccountSID: cmp.Or(cfg.TwilioAccountSID, os.Getenv("TWILIO_ACCOUNT_SID")), AuthToken: secret, Rates: rates,

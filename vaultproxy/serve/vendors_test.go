@@ -91,7 +91,7 @@ func TestStart_RefusesAVendorThatIsConfiguredByHalf(t *testing.T) {
 		"a token without an account": {func(b *testBundle) { b.cfg.TwilioAccountSID = "" }, "the Twilio account SID must be AC"},
 		"a token without rates":      {func(b *testBundle) { b.cfg.TwilioRatesFile = "" }, "with Twilio, give --twilio-rates-file"},
 		"rates that are not there":   {func(b *testBundle) { b.cfg.TwilioRatesFile = "/nonexistent/rates.yaml" }, "read the Twilio rates: open /nonexistent/rates.yaml"},
-		"rates that are none":        {func(b *testBundle) { b.cfg.TwilioRatesFile = b.file(b.t, "bad.yaml", "a: b\n") }, "bad.yaml: "},
+		"rates that are none":        {func(b *testBundle) { b.cfg.TwilioRatesFile = b.file(b.t, "bad.yaml", "a: b\n") }, "bad.yaml: rate card: yaml: unmarshal errors: line 1: field a not found"},
 		"a country without a price":  {func(b *testBundle) { b.cfg.TwilioCountries = []string{"FR"} }, "not in the rate card"},
 		"a token in clear":           {func(b *testBundle) { b.cfg.TwilioAuthTokenFile = b.file(b.t, "live.token", "do_not_repeat") }, "a Twilio auth token is not sent over plain http"},
 		"a URL that is none":         {func(b *testBundle) { b.cfg.ResendURL = "api.resend.com" }, "the URL of resend must look like https://"},

@@ -27,6 +27,9 @@ func newCommand() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+	})
 	root.AddCommand(serveCommand(), healthCommand(), migrateCommand(), verifyCommand(), pruneCommand(), closeAllCommand(), backupCommand())
 	return root
 }
@@ -40,9 +43,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 
 func serveCommand() *cobra.Command {
 	var (
-		cfg    serve.Config
-		format string
-		level  slog.Level
+		cfg           serve.Config
+		format, level string
 	)
 	cmd := &cobra.Command{
 		Use: "serve", Short: "run the proxy until it is told to stop", Args: noArguments,
@@ -57,19 +59,24 @@ func serveCommand() *cobra.Command {
 	}
 	serve.Bind(cmd.Flags(), &cfg)
 	cmd.Flags().StringVar(&format, "log-format", "json", "json or text")
-	cmd.Flags().TextVar(&level, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
-func newLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
-	options := &slog.HandlerOptions{Level: level}
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	least, known := levels[level]
+	if !known {
+		return nil, fmt.Errorf("--log-level is %.40q: it must be debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: least}
 	switch format {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	}
-	return nil, errors.New("--log-format must be json or text")
+	return nil, fmt.Errorf("--log-format is %.40q: it must be json or text", format)
 }
 
 func run(ctx context.Context, cfg serve.Config, out io.Writer) error {
@@ -101,7 +108,7 @@ func healthCommand() *cobra.Command {
 			}
 			res, err := new(http.Client).Do(req)
 			if err != nil {
-				return err
+				return fmt.Errorf("no proxy answers at %s (%w): start it first, or name its readiness page by --url", url, err)
 			}
 			defer func() { _ = res.Body.Close() }()
 			if res.StatusCode != http.StatusOK {

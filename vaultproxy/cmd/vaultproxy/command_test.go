@@ -52,20 +52,23 @@ func TestVaultproxy_TellsWhatIsWrongInOneLine(t *testing.T) {
 	}{
 		"an unknown command":         {[]string{"sevre"}, `"sevre" is no command or argument of 'vaultproxy'; see 'vaultproxy --help'`},
 		"an argument":                {[]string{"serve", "now"}, `"now" is no command or argument of 'vaultproxy serve'`},
-		"an unknown flag":            {[]string{"serve", "--stripe-secret=sk_test_1"}, "unknown flag: --stripe-secret"},
+		"an unknown flag":            {[]string{"serve", "--stripe-secret=sk_test_1"}, "unknown flag: --stripe-secret; see 'vaultproxy serve --help'"},
 		"a flag without its value":   {[]string{"serve", "--data-addr"}, "flag needs an argument: --data-addr"},
 		"a duration without a unit":  {[]string{"serve", "--upstream-timeout=30"}, "missing unit in duration"},
 		"a negative duration":        {[]string{"serve", "--upstream-timeout=-1s"}, "the upstream timeout is negative"},
-		"an unknown log format":      {[]string{"serve", "--log-format=xml"}, "--log-format must be json or text"},
-		"an unknown log level":       {[]string{"serve", "--log-level=loud"}, `invalid argument "loud" for "--log-level" flag`},
+		"an unknown log format":      {[]string{"serve", "--log-format=xml"}, `--log-format is "xml": it must be json or text`},
+		"an unknown log level":       {[]string{"serve", "--log-level=loud"}, `--log-level is "loud": it must be debug, info, warn or error`},
 		"an address that is none":    {[]string{"serve", "--data-addr=nowhere"}, "listen on nowhere: "},
 		"a port that is taken":       {[]string{"serve", "--data-addr=" + port}, "listen on " + port + ": "},
 		"a secret that is not there": {[]string{"serve", "--stripe-secret-file=/nonexistent/stripe.key"}, "read the Stripe secret: open /nonexistent/stripe.key"},
 		"a vendor without a scheme":  {[]string{"serve", "--stripe-url=api.stripe.com"}, "the URL of stripe must look like https://api.example.com"},
 		"a page that is no URL":      {[]string{"health", "--url=http://%zz"}, "--url: "},
+		"a page of nobody":           {[]string{"health", "--url=http://127.0.0.1:1/readyz"}, "no proxy answers at http://127.0.0.1:1/readyz ("},
 		"an argument to verify":      {[]string{"verify", "ledger.db"}, `"ledger.db" is no command or argument of 'vaultproxy verify'`},
 		"a wait without an end":      {[]string{"serve", "--contention-wait=1h"}, "it must be from 0s to 20s"},
 		"a negative wait":            {[]string{"serve", "--contention-wait=-1s"}, "it must be from 0s to 20s"},
+		"an age that is none":        {[]string{"prune", "--older-than=soon", "--state-dir=/nonexistent"}, "write it like 90d or 2160h"},
+		"no age":                     {[]string{"prune", "--state-dir=/nonexistent"}, "--older-than is missing"},
 		"a backup to nowhere":        {[]string{"backup"}, "'vaultproxy backup' takes one file to write"},
 		"a backup to two files":      {[]string{"backup", "a", "b"}, "'vaultproxy backup' takes one file to write"},
 	} {
@@ -183,7 +186,7 @@ func TestVerify_MakesNoLedgerWhereThereIsNone(t *testing.T) {
 		code, stdout, stderr := runOnce(t, "verify", "--state-dir", state)
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)
-		requireOneLine(t, stderr, "there is no ledger to verify: ")
+		requireOneLine(t, stderr, "there is no ledger for 'vaultproxy verify': ")
 		require.Contains(t, stderr, filepath.Join(state, "ledger.db"))
 	}
 	require.NoDirExists(t, absent)

@@ -33,7 +33,7 @@ func onLedger(cmd *cobra.Command, run func(cmd *cobra.Command, cfg serve.Config,
 			return err
 		}
 		if _, err := os.Stat(serve.LedgerPath(cfg.StateDir)); err != nil && !shared {
-			return fmt.Errorf("there is no ledger to %s: %w; name its folder by --state-dir", cmd.Name(), err)
+			return fmt.Errorf("there is no ledger for '%s': %w; name its folder by --state-dir", cmd.CommandPath(), err)
 		}
 		return run(cmd, cfg, args)
 	}
@@ -113,14 +113,15 @@ func closeAllCommand() *cobra.Command {
 
 func pruneCommand() *cobra.Command {
 	var age string
+	var older time.Duration
 	cmd := onLedger(&cobra.Command{
 		Use: "prune", Short: "close runs that have long ended and remove their final calls; where the ledger is a file, stop the proxy first", Args: noArguments,
 		Example: "  vaultproxy prune --older-than 90d",
-	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) (err error) {
-		older, err := parseAge(age)
-		if err != nil {
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			older, err = parseAge(age)
 			return err
-		}
+		},
+	}, func(cmd *cobra.Command, cfg serve.Config, _ []string) (err error) {
 		store, err := serve.OpenLedger(cmd.Context(), cfg)
 		if err != nil {
 			return err

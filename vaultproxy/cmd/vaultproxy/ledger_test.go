@@ -36,7 +36,7 @@ func TestLedgerCommands_MakeNoLedgerWhereThereIsNone(t *testing.T) {
 		code, stdout, stderr := runOnce(t, append(args, "--state-dir", empty)...)
 		require.Equal(t, 1, code)
 		require.Empty(t, stdout)
-		requireOneLine(t, stderr, "there is no ledger to "+args[0]+": ")
+		requireOneLine(t, stderr, "there is no ledger for 'vaultproxy "+args[0]+"': ")
 		entries, err := os.ReadDir(empty)
 		require.NoError(t, err)
 		require.Empty(t, entries)
@@ -140,6 +140,35 @@ func TestBackup_OfAProxyAtWorkStartsWithItsKeysRevoked(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, postIntent(t, again.url, key.VaultKey))
 	code, stderr = again.stop()
 	require.Zero(t, code, stderr)
+}
+
+// relative is a path as a person types it, from where the test runs.
+func relative(t *testing.T, path string) string {
+	t.Helper()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	rel, err := filepath.Rel(here, path)
+	require.NoError(t, err)
+	return rel
+}
+
+func TestLedgerCommands_TakeRelativePaths(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, filepath.Join(t.TempDir(), "state"))
+	issueOne(t, s)
+	folder := relative(t, s.state)
+	file := filepath.Join(t.TempDir(), "copy.db")
+	for _, args := range [][]string{{"verify"}, {"backup", relative(t, file)}} {
+		code, _, stderr := runOnce(t, append(args, "--state-dir", folder)...)
+		require.Zero(t, code, stderr)
+	}
+	require.FileExists(t, file)
+	code, stderr := s.stop()
+	require.Zero(t, code, stderr)
+	for _, args := range [][]string{{"verify"}, {"migrate"}, {"prune", "--older-than=90d"}, {"close-all"}} {
+		code, _, stderr := runOnce(t, append(args, "--state-dir", folder)...)
+		require.Zero(t, code, stderr)
+	}
 }
 
 func TestLedgerCommands_WorkOnADatabase(t *testing.T) {

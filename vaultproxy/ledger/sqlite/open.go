@@ -181,9 +181,10 @@ func openDB(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-// dsn names a file, and what each connection to it begins with.
+// dsn names a file, and what each connection to it begins with. Two slashes before
+// a relative path would make a host of its first folder.
 func dsn(path string, pragmas ...string) string {
-	return (&url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
 }
 
 // enter reads or makes the ledger's identity and begins a new epoch.
