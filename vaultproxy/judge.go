@@ -28,5 +28,14 @@ func judge(v vendors.Vendor, s vendors.Sent, r result) judgement {
 	if verdict.StoredFailure {
 		verdict.Reason = storedFailure
 	}
+	r.answer = conceal(v, s, r.answer)
 	return judgement{verdict, r}
+}
+
+// conceal takes out of an answer what money is spent with past the proxy.
+func conceal(v vendors.Vendor, s vendors.Sent, a vendors.Answer) vendors.Answer {
+	if concealer, ok := v.(vendors.Concealer); ok {
+		return concealer.Conceal(s, a)
+	}
+	return a
 }

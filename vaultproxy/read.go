@@ -24,6 +24,7 @@ func (p *Proxy) read(ctx context.Context, c *call) (reply, *denial) {
 	if res.err != nil {
 		return reply{}, deny(VendorUnavailable, "the vendor did not answer; a read can be tried again at any time")
 	}
+	res.answer = conceal(c.upstream.vendor, vendors.Sent{Operation: c.quote.Operation}, res.answer)
 	var answer reply
 	switch res.answer.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:

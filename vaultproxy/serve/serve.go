@@ -52,7 +52,7 @@ type Config struct {
 	TwilioRatesFile       string // YAML, see twilio.ParseRates
 	TwilioURL             string
 	TwilioCountries       []string // that may be written to or called; none: all of the rates file
-	TwilioStatusCallbacks []string // URLs that a request may give
+	TwilioStatusCallbacks []string // URLs that are passed on
 	TwilioCallURLs        []string // URLs that a call may take its instructions from
 
 	ResendSecretFile  string // else RESEND_API_KEY_FILE, else RESEND_API_KEY

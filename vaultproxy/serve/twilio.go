@@ -23,7 +23,7 @@ func twilioVendor() vendor {
 			bindString(fs, &cfg.TwilioRatesFile, "twilio-rates-file", "", "YAML file with Twilio's prices by country; needed with Twilio")
 			bindString(fs, &cfg.TwilioURL, "twilio-url", "https://api.twilio.com", "where Twilio's API is")
 			fs.StringSliceVar(&cfg.TwilioCountries, "twilio-countries", cfg.TwilioCountries, "the only countries that may be written to or called, such as US,CA (default: all of the rates file)")
-			fs.StringSliceVar(&cfg.TwilioStatusCallbacks, "twilio-status-callbacks", cfg.TwilioStatusCallbacks, "the only URLs that a request may give as its StatusCallback (default: none)")
+			fs.StringSliceVar(&cfg.TwilioStatusCallbacks, "twilio-status-callbacks", cfg.TwilioStatusCallbacks, "the only URLs that are passed on as a request's StatusCallback; others are left out of what is sent (default: none)")
 			fs.StringSliceVar(&cfg.TwilioCallURLs, "twilio-call-urls", cfg.TwilioCallURLs, "the only URLs that a call may take its instructions from (default: none)")
 		},
 		secret: func(cfg Config) (string, error) {

@@ -30,6 +30,14 @@ type Denier interface {
 	Denial(status int, fields map[string]any) any
 }
 
+// Concealer is a profile of a vendor whose answers may hold what money is spent
+// with past the proxy.
+type Concealer interface {
+	// Conceal takes that out of an answer before anybody gets to see it or it is
+	// stored. Of a read only the operation is known of what was sent.
+	Conceal(Sent, Answer) Answer
+}
+
 // Books is what a Getter tells besides, where it is handed to Lookup: a look-up
 // without a stamp must not find for one call what another one made.
 type Books interface {

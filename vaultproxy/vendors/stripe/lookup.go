@@ -50,7 +50,7 @@ func (p *Profile) Follow(ctx context.Context, s vendors.Sent, objectID string, g
 		return vendors.Finding{}, err
 	}
 	v := obj.verdict(p.judging(s), s)
-	return vendors.Finding{Found: v.Final(), Verdict: v, Answer: obj.answer(raw, v)}, nil
+	return vendors.Finding{Found: v.Final(), Verdict: v, Answer: p.Conceal(s, obj.answer(raw, v))}, nil
 }
 
 // findStamped pages through the newest objects back to the call's first send.
@@ -128,7 +128,7 @@ func (p *Profile) found(op operation, s vendors.Sent, obj object, raw json.RawMe
 	if !v.Final() {
 		return vendors.Finding{}
 	}
-	return vendors.Finding{Found: true, Verdict: v, Answer: obj.answer(raw, v)}
+	return vendors.Finding{Found: true, Verdict: v, Answer: p.Conceal(s, obj.answer(raw, v))}
 }
 
 // unfinished reports whether an object shows a confirmation that has begun but
@@ -161,7 +161,7 @@ func (p *Profile) readMoved(ctx context.Context, op operation, s vendors.Sent, g
 	if !v.Final() {
 		return vendors.Finding{}, nil
 	}
-	return vendors.Finding{Found: true, Verdict: v, Answer: obj.answer(raw, v)}, nil
+	return vendors.Finding{Found: true, Verdict: v, Answer: p.Conceal(s, obj.answer(raw, v))}, nil
 }
 
 func get(ctx context.Context, g vendors.Getter, path, id string) (object, json.RawMessage, error) {

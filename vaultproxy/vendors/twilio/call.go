@@ -22,9 +22,6 @@ const (
 // full. What it may do meanwhile is bounded by its instructions.
 func (p *Profile) meterCall(q *vendors.Quote) error {
 	body := q.Request.Body
-	if err := p.checkCallback(body); err != nil {
-		return err
-	}
 	if from, _ := body.Get("From"); !isE164(from) {
 		return refuse(vendors.Invalid, "From", "From must be a phone number such as +14155550100")
 	}

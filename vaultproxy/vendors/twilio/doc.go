@@ -47,8 +47,8 @@ type Config struct {
 
 	Rates     Rates    // required, see ParseRates
 	Countries []string // the only ones that may be written to or called, such as US; none: all of the rate card
-	// StatusCallbacks are the only URLs that a request may give as its
-	// StatusCallback; none: requests may give none.
+	// StatusCallbacks are the only URLs that are passed on as the StatusCallback of a
+	// request; another one is left out of what is sent.
 	StatusCallbacks []string
 	// CallURLs are the only URLs that a call may take its instructions from; none:
 	// calls bring their instructions along, as Twiml.

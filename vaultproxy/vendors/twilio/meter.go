@@ -3,6 +3,7 @@ package twilio
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
@@ -17,8 +18,10 @@ func (p *Profile) Meter(_ context.Context, r vendors.Request, _ vendors.View) (v
 	q := vendors.Quote{Request: r, Operation: op.name, Template: op.template()}
 	switch op.name {
 	case messageCreate:
+		p.leaveOutCallback(&q)
 		q.Price, err = p.meterMessage(r.Body)
 	case callCreate:
+		p.leaveOutCallback(&q)
 		err = p.meterCall(&q)
 	case verifyStart:
 		q.Price, err = p.meterVerify(r.Body)
@@ -28,9 +31,6 @@ func (p *Profile) Meter(_ context.Context, r vendors.Request, _ vendors.View) (v
 
 // meterMessage prices a text by its segments, and one with media as an MMS.
 func (p *Profile) meterMessage(body vendors.Params) (money.USD, error) {
-	if err := p.checkCallback(body); err != nil {
-		return 0, err
-	}
 	from, hasFrom := body.Get("From")
 	service, hasService := body.Get("MessagingServiceSid")
 	switch {
@@ -74,6 +74,9 @@ func (p *Profile) meterVerify(body vendors.Params) (money.USD, error) {
 	if channel, _ := body.Get("Channel"); channel != "sms" {
 		return 0, refuse(vendors.Unmetered, "Channel", "only verifications with Channel=sms are metered")
 	}
+	if err := checkVerifyText(body); err != nil {
+		return 0, err
+	}
 	to, _ := body.Get("To")
 	rates, region, err := p.destination(to)
 	if err != nil {
@@ -85,13 +88,30 @@ func (p *Profile) meterVerify(body vendors.Params) (money.USD, error) {
 	return rates.verify, nil
 }
 
-// checkCallback holds what Twilio may be told to call to what the operator allows.
-func (p *Profile) checkCallback(body vendors.Params) error {
-	if target, ok := body.Get("StatusCallback"); ok && !slices.Contains(p.callbacks, target) {
-		return refuse(vendors.ScopeDenied, "StatusCallback",
-			"StatusCallback has Twilio call an address that this proxy's operator has not allowed")
+// checkVerifyText bounds what a request adds to the text of a verification: Twilio
+// charges for each of its segments, and never reports what that came to.
+// https://www.twilio.com/docs/verify/api/verification
+func checkVerifyText(body vendors.Params) error {
+	if code, ok := body.Get("CustomCode"); ok && (len(code) < 4 || len(code) > 10 || strings.Trim(code, alphanumeric) != "") {
+		return refuse(vendors.Invalid, "CustomCode", "CustomCode takes 4 to 10 ASCII letters and digits")
+	}
+	if hash, ok := body.Get("AppHash"); ok && (len(hash) != 11 || strings.Trim(hash, alphanumeric+"+/") != "") {
+		return refuse(vendors.Invalid, "AppHash", "AppHash must be the 11 characters by which an Android app finds its text")
 	}
 	return nil
+}
+
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+// leaveOutCallback takes out of what is sent that Twilio shall call an address that
+// the operator has not allowed. What the call does and costs is the same without.
+func (p *Profile) leaveOutCallback(q *vendors.Quote) {
+	if target, ok := q.Request.Body.Get("StatusCallback"); ok && slices.Contains(p.callbacks, target) {
+		return
+	}
+	q.Request.Body = slices.DeleteFunc(slices.Clone(q.Request.Body), func(param vendors.Param) bool {
+		return strings.HasPrefix(param.Name, "StatusCallback")
+	})
 }
 
 // times multiplies a price, or reports that nothing can cost that much.

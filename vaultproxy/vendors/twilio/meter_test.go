@@ -32,6 +32,7 @@ func TestMeter_PricesByDestinationAndKind(t *testing.T) {
 		"a call of a minute":            {calls, values("To", "+14155550123", "From", "+14155550100", "Twiml", say, "TimeLimit", "60"), "60", 14_000 * micro},
 		"a call of a begun minute":      {calls, values("To", "+14155550123", "From", "+14155550100", "Twiml", say, "TimeLimit", "61"), "61", 28_000 * micro},
 		"a verification":                {verify, values("To", "+14155550123", "Channel", "sms"), "", 58_300 * micro},
+		"one with a code and a hash":    {verify, values("To", "+14155550123", "Channel", "sms", "CustomCode", "123456", "AppHash", "He42w354ol/"), "", 58_300 * micro},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +105,6 @@ func TestMeter_RefusesParametersThatItDoesNotBound(t *testing.T) {
 		name, value string
 		code        string
 	}{
-		{messages, text, "StatusCallback", "https://example.com", vendors.ScopeDenied},
 		{messages, text, "ApplicationSid", "AP1", vendors.ScopeDenied},
 		{messages, text, "ContentSid", "HX1", vendors.Unmetered},
 		{messages, text, "ContentVariables", "{}", vendors.Unmetered},
@@ -130,7 +130,6 @@ func TestMeter_RefusesParametersThatItDoesNotBound(t *testing.T) {
 		{calls, call, "Record", "true", vendors.Unmetered},
 		{calls, call, "MachineDetection", "Enable", vendors.Unmetered},
 		{calls, call, "RecordingStatusCallback", "https://example.com", vendors.ScopeDenied},
-		{calls, call, "StatusCallback", "https://example.com", vendors.ScopeDenied},
 		{calls, call, "FallbackUrl", "https://example.com", vendors.ScopeDenied},
 		{calls, call, "ApplicationSid", "AP1", vendors.ScopeDenied},
 		{calls, call, "Url", "https://example.com", vendors.Invalid},
@@ -142,6 +141,11 @@ func TestMeter_RefusesParametersThatItDoesNotBound(t *testing.T) {
 		{calls, call, "TimeLimit", "14401", vendors.Invalid},
 		{calls, call, "TimeLimit", "99999999999999999999", vendors.Invalid},
 		{verify, verification, "CustomMessage", "x", vendors.Unmetered},
+		{verify, verification, "CustomFriendlyName", "Acme", vendors.Unmetered},
+		{verify, verification, "AppHash", "He42w354ol91", vendors.Invalid},
+		{verify, verification, "AppHash", "He42w354ol’", vendors.Invalid},
+		{verify, verification, "CustomCode", "12345678901", vendors.Invalid},
+		{verify, verification, "CustomCode", "１２３４", vendors.Invalid},
 		{verify, verification, "Channel", "call", vendors.Ambiguous},
 	} {
 		t.Run(test.name+"="+test.value, func(t *testing.T) {
@@ -169,6 +173,44 @@ func TestMeter_RefusesParametersThatItDoesNotBound(t *testing.T) {
 	}
 	_, err := meter(t, newProfile(t), verify, values("To", "+14155550123", "Channel", "whatsapp"))
 	requireRefusal(t, err, vendors.Unmetered, "Channel")
+}
+
+func TestMeter_LeavesOutCallbacksThatTheOperatorHasNotAllowed(t *testing.T) {
+	t.Parallel()
+	p := newProfile(t, func(c *twilio.Config) { c.StatusCallbacks = []string{"https://example.com/status"} })
+	for name, test := range map[string]struct {
+		path         string
+		form, passed []string
+	}{
+		"of a text": {messages, []string{"To", "+14155550123", "From", "+14155550100", "Body", "x"}, nil},
+		"of a call": {
+			calls, []string{"To", "+14155550123", "From", "+14155550100", "Twiml", "<Response/>", "TimeLimit", "60"},
+			[]string{"StatusCallbackMethod", "GET", "StatusCallbackEvent", "answered", "StatusCallbackEvent", "completed"},
+		},
+	} {
+		for target, allowed := range map[string]bool{
+			"https://example.com/status": true, "https://example.com/status/": false, "https://example.net": false, "": false,
+		} {
+			t.Run(name+" to "+target, func(t *testing.T) {
+				t.Parallel()
+				asked := values(append(append(append([]string{}, test.form...), test.passed...), "StatusCallback", target)...)
+				q, err := meter(t, p, test.path, asked)
+				require.NoError(t, err)
+				want := values(test.form...)
+				if allowed {
+					want = asked
+				}
+				require.Equal(t, want, string(p.Wire(q, vendors.Stamp{}).Body))
+				r, err := parse(p, test.path, asked)
+				require.NoError(t, err)
+				require.Equal(t, asked, r.Body.Encode(), "another callback under the same idempotency key is another request")
+			})
+		}
+	}
+	q, err := meter(t, p, calls, values("To", "+14155550123", "From", "+14155550100", "Twiml", "<Response/>", "TimeLimit", "60",
+		"StatusCallbackEvent", "completed"))
+	require.NoError(t, err)
+	require.NotContains(t, string(p.Wire(q, vendors.Stamp{}).Body), "StatusCallback", "events of no callback")
 }
 
 func TestMeter_TakesAddressesThatTheOperatorAllows(t *testing.T) {

@@ -52,7 +52,7 @@ func operations() []operation {
 			"StatusCallback": 1, "StatusCallbackMethod": 1, "StatusCallbackEvent": 4,
 		}},
 		{verifyStart, http.MethodPost, verify, vendors.Names{
-			"To": 1, "Channel": 1, "Locale": 1, "CustomFriendlyName": 1, "CustomCode": 1, "AppHash": 1,
+			"To": 1, "Channel": 1, "Locale": 1, "CustomCode": 1, "AppHash": 1,
 		}},
 		{read, http.MethodGet, account("Messages.json"), page(vendors.Names{
 			"To": 1, "From": 1, "DateSent": 1, "DateSent<": 1, "DateSent>": 1,
@@ -81,7 +81,7 @@ func refusedNames() map[string]vendors.Refusal {
 		"RecordingStatusCallbackEvent", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod", "ClientNotificationUrl")
 	add(vendors.Unmetered, "makes the text one that the proxy does not see, so its length and price are not known",
 		"ContentSid", "ContentVariables", "PersistentAction", "ShortenUrls", "TemplateSid", "TemplateCustomSubstitutions",
-		"Templates", "CustomMessage")
+		"Templates", "CustomMessage", "CustomFriendlyName")
 	add(vendors.Unmetered, "changes what is charged, in a way that the rate card has no price for",
 		"SendAsMms", "FallbackFrom", "TrafficType", "RiskCheck", "Record", "RecordingChannels", "RecordingTrack", "RecordingConfigurationId",
 		"Trim", "MachineDetection", "AsyncAmd", "CallReason", "Byoc", "ChannelConfiguration")
