@@ -47,7 +47,8 @@ func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testin
 	for what, strike := range blows() {
 		for _, step := range []death{beforeReserve, afterReserve, beforeSettle, afterSettle, beforeProof, afterProof} {
 			t.Run(what+" "+string(step), func(t *testing.T) {
-				c := newCrash(t, struckBackend(t, server, step, strike))
+				broken, struck := struckBackend(t, server, step, strike)
+				c := newCrash(t, broken)
 				p := crashPoint{charged: true}
 				c.liveOn()
 				c.crowdIn()
@@ -60,6 +61,7 @@ func TestCrash_ADatabaseServerThatFailsAtAnyStepCostsNoChargeAndNoHold(t *testin
 					_, err := c.post(last())
 					require.NoError(t, err)
 				}
+				requireOver(t, struck)
 				c.nothingGivenBack()
 				c.requireAnswers(c.comeBack(p.items()), p)
 				c.waiting.Wait()
@@ -86,12 +88,13 @@ func freshOn(t *testing.T, server *pgtest.Server) string {
 	return u.String()
 }
 
-// struckBackend is a ledger whose server fails once, at a step.
-func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow) backend {
+// struckBackend is a ledger whose server fails once, at a step. The channel is
+// closed when that is over: a proxy gives its store five seconds, and may have
+// answered before the server serves again.
+func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow) (backend, <-chan struct{}) {
 	t.Helper()
 	var once sync.Once
-	struck := false
-	t.Cleanup(func() { require.True(t, struck, "the step was never reached") })
+	struck := make(chan struct{})
 	return backend{
 		name:  "postgres",
 		fresh: func(t *testing.T) string { t.Helper(); return freshOn(t, server) },
@@ -102,11 +105,20 @@ func struckBackend(t *testing.T, server *pgtest.Server, step death, strike blow)
 			}
 			return &struckStore{Store: s, death: step, strike: func() {
 				once.Do(func() {
+					defer close(struck)
 					strike(t, server)
-					struck = true
 				})
 			}}, nil
 		},
 		lease: crashLease,
+	}, struck
+}
+
+func requireOver(t *testing.T, struck <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-struck:
+	case <-time.After(2 * time.Minute):
+		require.Fail(t, "the step was never reached, or the server does not serve again")
 	}
 }

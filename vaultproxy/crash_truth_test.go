@@ -44,15 +44,15 @@ func (c *crash) calls() []ledger.Call {
 	})
 }
 
-// asked reads from the ledger, a few times where a server has just gone that
-// connections of the pool still lead to.
+// asked reads from the ledger, again where a connection of the pool still led
+// to a server that has gone.
 func asked[T any](c *crash, read func() (T, error)) T {
 	c.t.Helper()
 	var (
 		found T
 		err   error
 	)
-	for range 10 {
+	for range 50 {
 		if found, err = read(); !errors.Is(err, ledger.ErrUnavailable) {
 			break
 		}
