@@ -78,7 +78,8 @@ func setupStuck(t *testing.T) (b, hasty *testBundle, store *stuckStore) {
 	store = &stuckStore{
 		Store: b.store, stuck: make(chan struct{}, 100), did: make(chan struct{}, 100), letGo: make(chan struct{}),
 	}
-	return b, b.hasty(store), store
+	hasty = b.hasty(store)
+	return b, hasty, store
 }
 
 // untilStuck asks until the ledger is stuck over the call, of which the caller is

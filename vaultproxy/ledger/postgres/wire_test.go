@@ -104,7 +104,7 @@ func (w *wire) drop(c net.Conn) {
 
 // simpleQuery is a statement as it goes over the wire.
 func simpleQuery(statement string) []byte {
-	message := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(statement)+1)) //nolint:gosec // a short one
+	message := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(statement)+1))
 	return append(append(message, statement...), 0)
 }
 
