@@ -106,12 +106,13 @@ func (c *testClock) now() time.Time {
 	return wall.Add(c.ahead)
 }
 
-// stop leaves it to the test alone how much time passes: on a slow machine, no
-// key expires and no send comes too late by itself.
-func (c *testClock) stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped = time.Now()
+// stopped is a clock that leaves it to the test alone how much time passes: on a
+// slow machine, no key expires and no send comes too late by itself. It shows
+// tomorrow's noon.
+func stopped() *testClock {
+	c := &testClock{stopped: time.Now()}
+	c.noon()
+	return c
 }
 
 func (c *testClock) advance(d time.Duration) {
@@ -199,10 +200,8 @@ func (r *recorder) of(method string) []sent {
 func setup(t *testing.T, opt setupOptions) *testBundle {
 	t.Helper()
 	b := &testBundle{
-		t: t, opt: opt, path: filepath.Join(t.TempDir(), "ledger.db"), logs: &syncBuffer{}, clock: &testClock{},
+		t: t, opt: opt, path: filepath.Join(t.TempDir(), "ledger.db"), logs: &syncBuffer{}, clock: stopped(),
 	}
-	b.clock.stop()
-	b.clock.noon()
 	var err error
 	cfg := opt.sim
 	cfg.Seed, cfg.Script, cfg.Now = 1, opt.script, b.clock.now

@@ -49,18 +49,18 @@ func stands() map[string]func(*testing.T, around) *stand {
 
 func oneOverSQLite(t *testing.T, wrap around) *stand {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db")})
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db"), Now: stopped().now})
 	require.NoError(t, err)
 	return newStand(t, wrap, store)
 }
 
 func threeOverPostgres(t *testing.T, wrap around) *stand {
 	t.Helper()
-	url := inPostgres.URL(t)
+	url, clock := inPostgres.URL(t), stopped()
 	stores := make([]ledger.Store, 3)
 	for i := range stores {
 		var err error
-		stores[i], err = postgres.Open(t.Context(), postgres.Config{URL: url, Timeout: forAsLongAsItTakes})
+		stores[i], err = postgres.Open(t.Context(), postgres.Config{URL: url, Now: clock.now, Timeout: forAsLongAsItTakes})
 		require.NoError(t, err)
 	}
 	return newStand(t, wrap, stores...)
