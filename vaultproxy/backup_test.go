@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,7 +36,7 @@ func (b *testBundle) restore(path string) *restored {
 	copied := *b
 	copied.proxy, copied.front, copied.control = proxy, front, control
 	b.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), forAsLongAsItTakes)
 		defer cancel()
 		front.Close()
 		require.NoError(b.t, proxy.Close(ctx))
@@ -62,7 +61,7 @@ func TestL15_ARestoredBackupReplaysWhatItKnowsAndChargesNothing(t *testing.T) {
 	}})
 	open := sync.OnceFunc(func() { close(pass) })
 	t.Cleanup(open)
-	key := b.issue(1000*money.Dollar, func(r *client.IssueRequest) { r.Phase = "charge" })
+	key := b.issue(100_000*money.Dollar, func(r *client.IssueRequest) { r.Phase = "charge" })
 	before := b.post(key.VaultKey, intents, "before", charge)
 	require.Equal(t, http.StatusOK, before.status)
 	slow := strings.Replace(charge, "cus_1", "cus_slow", 1)
@@ -123,7 +122,7 @@ func TestL15_ARestoredBackupReplaysWhatItKnowsAndChargesNothing(t *testing.T) {
 	require.Equal(t, posts, b.sim.Truth().Posts)
 
 	for phase, want := range map[string]string{"charge": "run_revoked", "another": "run_closed"} {
-		_, err := copied.control.Issue(t.Context(), b.terms(1000*money.Dollar, func(r *client.IssueRequest) { r.Phase = phase }), "")
+		_, err := copied.control.Issue(t.Context(), b.terms(100_000*money.Dollar, func(r *client.IssueRequest) { r.Phase = phase }), "")
 		var refused *client.Error
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, http.StatusConflict, refused.Status)

@@ -181,7 +181,7 @@ func TestL11_OnlyTheReplicaThatLeadsReconciles(t *testing.T) {
 	b.reconcile()
 	require.Empty(t, b.listed("unknown"))
 	b.sentOnce()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), forAsLongAsItTakes)
 	defer cancel()
 	require.NoError(t, b.proxy.Close(ctx))
 	require.Equal(t, int32(1), store.given.Load(), "who leaves does not let the others wait")

@@ -36,9 +36,12 @@ const (
 	resendSecret = "re_sim_the_vendors_secret"
 
 	// sendTimeout is the proxy's upstream deadline unless a test sets another.
-	sendTimeout = 5 * time.Second
+	sendTimeout = 40 * time.Second
 	// pastFence is longer than any send of it can still be on its way.
 	pastFence = 3 * time.Minute
+	// forAsLongAsItTakes is a wait that no test sees the end of, however slow the
+	// machine is: it is there so that one that hangs says where.
+	forAsLongAsItTakes = 5 * time.Minute
 
 	intents = "/stripe/v1/payment_intents"
 	charges = "/stripe/v1/charges"
@@ -74,9 +77,9 @@ type setupOptions struct {
 	transport    http.RoundTripper                    // in place of the proxy's own
 	handler      func(*vaultproxy.Proxy) http.Handler // nil: both planes on one listener
 	gate         *gate                                // before the stand-in
-	timeout      time.Duration
+	timeout      time.Duration                        // of one send; zero: sendTimeout
 	maxInFlight  int
-	storeTimeout time.Duration
+	storeTimeout time.Duration // zero: forAsLongAsItTakes
 	wait         time.Duration // for calls in flight that stand in the way; zero: not at all
 	url          string        // another upstream than the stand-in
 	rates        *fx.Table     // of other currencies than the US dollar
@@ -86,16 +89,30 @@ type setupOptions struct {
 // testClock is wall time plus what a test adds to it. The ledger and the
 // stand-in share it.
 type testClock struct {
-	mu    sync.Mutex
-	ahead time.Duration
-	reads int
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // the wall time at which it was stopped; zero: it goes
+	reads   int
 }
 
 func (c *testClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reads++
-	return time.Now().Add(c.ahead)
+	wall := c.stopped
+	if wall.IsZero() {
+		wall = time.Now()
+	}
+	return wall.Add(c.ahead)
+}
+
+// stopped is a clock that leaves it to the test alone how much time passes: on a
+// slow machine, no key expires and no send comes too late by itself. It shows
+// tomorrow's noon.
+func stopped() *testClock {
+	c := &testClock{stopped: time.Now()}
+	c.noon()
+	return c
 }
 
 func (c *testClock) advance(d time.Duration) {
@@ -183,9 +200,8 @@ func (r *recorder) of(method string) []sent {
 func setup(t *testing.T, opt setupOptions) *testBundle {
 	t.Helper()
 	b := &testBundle{
-		t: t, opt: opt, path: filepath.Join(t.TempDir(), "ledger.db"), logs: &syncBuffer{}, clock: &testClock{},
+		t: t, opt: opt, path: filepath.Join(t.TempDir(), "ledger.db"), logs: &syncBuffer{}, clock: stopped(),
 	}
-	b.clock.noon()
 	var err error
 	cfg := opt.sim
 	cfg.Seed, cfg.Script, cfg.Now = 1, opt.script, b.clock.now
@@ -265,10 +281,6 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 	if b.opt.url != "" {
 		target = b.opt.url
 	}
-	timeout := b.opt.timeout
-	if timeout == 0 {
-		timeout = sendTimeout
-	}
 	p, err := vaultproxy.New(vaultproxy.Config{
 		Store: store, AdminKey: adminKey, MasterKey: bytes.Repeat([]byte{7}, vaultproxy.MasterKeySize),
 		Logger: slog.New(slog.NewJSONHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -276,8 +288,8 @@ func (b *testBundle) newProxy(store ledger.Store) *vaultproxy.Proxy {
 			{Vendor: vendor, URL: target, Client: b.opt.transport}, {Vendor: twilioProfile(b.t), URL: target, Client: b.opt.transport},
 			{Vendor: emails, URL: target, Client: b.opt.transport},
 		},
-		UpstreamTimeout: timeout, MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
-		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: b.opt.storeTimeout,
+		UpstreamTimeout: cmp.Or(b.opt.timeout, sendTimeout), MaxInFlight: b.opt.maxInFlight, ReconcileInterval: -1,
+		ContentionWait: cmp.Or(b.opt.wait, -1), StoreTimeout: cmp.Or(b.opt.storeTimeout, forAsLongAsItTakes),
 	})
 	require.NoError(b.t, err)
 	return p
@@ -292,7 +304,7 @@ func (b *testBundle) stop() {
 
 func (b *testBundle) closeProxy() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), forAsLongAsItTakes)
 	defer cancel()
 	b.front.Close()
 	require.NoError(b.t, b.proxy.Close(ctx))
@@ -389,7 +401,7 @@ func (b *testBundle) try(token, path, idempotencyKey, body string, header ...str
 }
 
 func (b *testBundle) do(method, url, body string, header ...string) (httpAnswer, error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), 45*time.Second) // no caller waits for ever
+	ctx, cancel := context.WithTimeout(b.t.Context(), forAsLongAsItTakes) // no caller waits for ever
 	defer cancel()
 	return roundTrip(ctx, b.front.Client(), method, url, body, header...)
 }

@@ -49,18 +49,18 @@ func stands() map[string]func(*testing.T, around) *stand {
 
 func oneOverSQLite(t *testing.T, wrap around) *stand {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db")})
+	store, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ledger.db"), Now: stopped().now})
 	require.NoError(t, err)
 	return newStand(t, wrap, store)
 }
 
 func threeOverPostgres(t *testing.T, wrap around) *stand {
 	t.Helper()
-	url := inPostgres.URL(t)
+	url, clock := inPostgres.URL(t), stopped()
 	stores := make([]ledger.Store, 3)
 	for i := range stores {
 		var err error
-		stores[i], err = postgres.Open(t.Context(), postgres.Config{URL: url})
+		stores[i], err = postgres.Open(t.Context(), postgres.Config{URL: url, Now: clock.now, Timeout: forAsLongAsItTakes})
 		require.NoError(t, err)
 	}
 	return newStand(t, wrap, stores...)
@@ -75,7 +75,7 @@ func newStand(t *testing.T, wrap around, stores ...ledger.Store) *stand {
 	require.NoError(t, err)
 	vendor := serveQuietly(sim.Handler())
 	s := &stand{store: stores[0], sim: sim, rounds: linearRounds / len(stores), http: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: linearClients}, Timeout: time.Minute,
+		Transport: &http.Transport{MaxIdleConnsPerHost: linearClients}, Timeout: forAsLongAsItTakes,
 	}}
 	var closers []func()
 	for _, store := range stores {
@@ -84,7 +84,7 @@ func newStand(t *testing.T, wrap around, stores ...ledger.Store) *stand {
 		require.NoError(t, err)
 		s.replicas = append(s.replicas, replica{front.URL, control})
 		closers = append(closers, func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), forAsLongAsItTakes)
 			defer cancel()
 			front.Close()
 			require.NoError(t, proxy.Close(ctx))
@@ -114,7 +114,7 @@ func newReplica(t *testing.T, vendorURL string, store ledger.Store, wrap around)
 		Logger: slog.New(slog.DiscardHandler), Upstreams: []vaultproxy.Upstream{{Vendor: profile, URL: vendorURL}},
 		// Long enough for a machine that is busy with something else: a call in doubt
 		// is no outcome of the specification.
-		UpstreamTimeout: time.Minute, ReconcileInterval: -1,
+		UpstreamTimeout: forAsLongAsItTakes, StoreTimeout: forAsLongAsItTakes, ReconcileInterval: -1,
 	})
 	require.NoError(t, err)
 	return serveQuietly(proxy.Combined()), proxy

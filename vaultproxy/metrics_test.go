@@ -18,7 +18,7 @@ import (
 // scrape reads the metrics as a monitor does: by name with labels.
 func (b *testBundle) scrape() (byName map[string]string, text string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second) // a monitor waits no longer
+	ctx, cancel := context.WithTimeout(b.t.Context(), forAsLongAsItTakes)
 	defer cancel()
 	got, err := roundTrip(ctx, b.front.Client(), http.MethodGet, b.front.URL+"/metrics", "")
 	require.NoError(b.t, err)

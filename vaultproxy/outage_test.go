@@ -21,6 +21,7 @@ type stuckStore struct {
 	ledger.Store
 	reserve, resolve, recall atomic.Bool
 	panics                   atomic.Bool
+	stuck, did               chan struct{} // take a word when it is, and when it has done what it is stuck over
 	letGo                    chan struct{}
 }
 
@@ -28,34 +29,73 @@ func (s *stuckStore) Reserve(ctx context.Context, r ledger.Reservation) (ledger.
 	if s.panics.Load() {
 		panic("out of its mind")
 	}
-	got, err := s.Store.Reserve(ctx, r)
-	if s.reserve.Load() {
-		<-s.letGo
+	if !s.reserve.Load() {
+		return s.Store.Reserve(ctx, r)
 	}
+	s.stuck <- struct{}{}
+	got, err := s.Store.Reserve(context.WithoutCancel(ctx), r)
+	s.did <- struct{}{}
+	<-s.letGo
 	return got, err
 }
 
 func (s *stuckStore) Resolve(ctx context.Context, r ledger.Resolution) (ledger.Call, bool, error) {
-	row, moved, err := s.Store.Resolve(ctx, r)
-	if s.resolve.Load() {
-		<-s.letGo
+	if !s.resolve.Load() {
+		return s.Store.Resolve(ctx, r)
 	}
+	s.stuck <- struct{}{}
+	row, moved, err := s.Store.Resolve(context.WithoutCancel(ctx), r)
+	s.did <- struct{}{}
+	<-s.letGo
 	return row, moved, err
 }
 
 func (s *stuckStore) Recall(ctx context.Context, key ledger.CallKey) (ledger.Call, error) {
 	if s.recall.Load() {
+		s.stuck <- struct{}{}
 		<-ctx.Done() // as a query does that waits for a connection
 		return ledger.Call{}, fmt.Errorf("%w: %w", ledger.ErrUnavailable, ctx.Err())
 	}
 	return s.Store.Recall(ctx, key)
 }
 
-func setupStuck(t *testing.T) (*testBundle, *stuckStore) {
+// hasty is a proxy that does not wait for the ledger for long. It stands beside
+// the test's own, before the same ledger: what is not to be stuck is asked of
+// that one, which waits for as long as it takes.
+func (b *testBundle) hasty(store ledger.Store) *testBundle {
+	b.t.Helper()
+	beside := *b
+	beside.opt.storeTimeout = 2 * time.Second
+	beside.proxy = beside.newProxy(store)
+	beside.front = serveQuietly(beside.proxy.Combined())
+	b.t.Cleanup(beside.closeProxy)
+	return &beside
+}
+
+func setupStuck(t *testing.T) (b, hasty *testBundle, store *stuckStore) {
 	t.Helper()
-	store := &stuckStore{letGo: make(chan struct{})}
-	b := setup(t, setupOptions{storeTimeout: 300 * time.Millisecond, store: func(next ledger.Store) ledger.Store { store.Store = next; return store }})
-	return b, store
+	b = setup(t, setupOptions{})
+	store = &stuckStore{
+		Store: b.store, stuck: make(chan struct{}, 100), did: make(chan struct{}, 100), letGo: make(chan struct{}),
+	}
+	hasty = b.hasty(store)
+	return b, hasty, store
+}
+
+// untilStuck asks until the ledger is stuck over the call, of which the caller is
+// told that code. On a slow machine, another step may take too long before that.
+func (b *testBundle) untilStuck(store *stuckStore, token, code string) {
+	b.t.Helper()
+	for {
+		got := b.post(token, intents, "item-1", charge)
+		select {
+		case <-store.stuck:
+			require.Equal(b.t, code, got.code(), got.raw)
+			return
+		default:
+			require.Equal(b.t, "ledger_unavailable", got.code(), got.raw)
+		}
+	}
 }
 
 // untilCharged asks again, as a caller does, until the call was answered.
@@ -64,17 +104,16 @@ func (b *testBundle) untilCharged(token, item string) {
 	require.Eventually(b.t, func() bool {
 		got, err := b.try(token, intents, item, charge)
 		return err == nil && got.status == http.StatusOK
-	}, 30*time.Second, 10*time.Millisecond)
+	}, forAsLongAsItTakes, 10*time.Millisecond)
 }
 
 func TestL14_AReservationThatComesTooLateIsGivenBack(t *testing.T) {
 	t.Parallel()
-	b, store := setupStuck(t)
+	b, hasty, store := setupStuck(t)
 	key := b.issue(money.Dollar)
 	store.reserve.Store(true)
-	got := b.post(key.VaultKey, intents, "item-1", charge)
-	require.Equal(t, http.StatusServiceUnavailable, got.status)
-	require.Equal(t, "ledger_unavailable", got.code(), got.raw)
+	hasty.untilStuck(store, key.VaultKey, "ledger_unavailable")
+	<-store.did
 	require.Equal(t, "dispatched", b.call("item-1").State, "the ledger did it, and nobody was told")
 
 	store.reserve.Store(false)
@@ -87,11 +126,10 @@ func TestL14_AReservationThatComesTooLateIsGivenBack(t *testing.T) {
 
 func TestL14_AVerdictThatTakesTooLongIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	b, store := setupStuck(t)
+	b, hasty, store := setupStuck(t)
 	key := b.issue(money.Dollar)
 	store.resolve.Store(true)
-	got := b.post(key.VaultKey, intents, "item-1", charge)
-	require.Equal(t, "outcome_unknown", got.code(), got.raw)
+	hasty.untilStuck(store, key.VaultKey, "outcome_unknown")
 	store.resolve.Store(false)
 	close(store.letGo)
 	b.untilCharged(key.VaultKey, "item-1")
@@ -101,18 +139,19 @@ func TestL14_AVerdictThatTakesTooLongIsNotWaitedFor(t *testing.T) {
 
 func TestL14_AReadThatHangsIsGivenUp(t *testing.T) {
 	t.Parallel()
-	b, store := setupStuck(t)
+	b, hasty, store := setupStuck(t)
 	key := b.issue(money.Dollar)
 	store.recall.Store(true)
-	require.Equal(t, "ledger_unavailable", b.post(key.VaultKey, intents, "item-1", charge).code())
+	hasty.untilStuck(store, key.VaultKey, "ledger_unavailable")
 	require.Zero(t, b.sim.Truth().Posts)
 	store.recall.Store(false)
-	require.Equal(t, http.StatusOK, b.post(key.VaultKey, intents, "item-1", charge).status)
+	hasty.untilCharged(key.VaultKey, "item-1")
 }
 
 func TestL14_AStoreThatPanicsEndsOneCallAndNotTheProxy(t *testing.T) {
 	t.Parallel()
-	b, store := setupStuck(t)
+	store := &stuckStore{}
+	b := setup(t, setupOptions{store: func(next ledger.Store) ledger.Store { store.Store = next; return store }})
 	key := b.issue(money.Dollar)
 	store.panics.Store(true)
 	require.Equal(t, "ledger_unavailable", b.post(key.VaultKey, intents, "item-1", charge).code())
@@ -123,7 +162,8 @@ func TestL14_AStoreThatPanicsEndsOneCallAndNotTheProxy(t *testing.T) {
 
 func TestL14_ALedgerThatSomebodyElseHoldsIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	b := setup(t, setupOptions{storeTimeout: 300 * time.Millisecond})
+	b := setup(t, setupOptions{})
+	hasty := b.hasty(b.store)
 	key := b.issue(money.Dollar)
 	db, err := sql.Open("sqlite", b.path)
 	require.NoError(t, err)
@@ -133,10 +173,10 @@ func TestL14_ALedgerThatSomebodyElseHoldsIsNotWaitedFor(t *testing.T) {
 	_, err = other.ExecContext(t.Context(), `BEGIN IMMEDIATE`)
 	require.NoError(t, err)
 
-	got := b.post(key.VaultKey, intents, "item-1", charge)
+	got := hasty.post(key.VaultKey, intents, "item-1", charge)
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "ledger_unavailable", got.code(), got.raw)
-	require.Equal(t, "ledger_unavailable", b.admin(http.MethodDelete, "/vault/keys/"+key.KeyID+"x", "").code(), "nor does the control plane")
+	require.Equal(t, "ledger_unavailable", hasty.admin(http.MethodDelete, "/vault/keys/"+key.KeyID+"x", "").code(), "nor does the control plane")
 	require.Zero(t, b.sim.Truth().Posts)
 
 	_, err = other.ExecContext(t.Context(), `ROLLBACK`)
@@ -203,6 +243,6 @@ func TestL14_OnAFullDiskNothingIsSentUntilThereIsRoom(t *testing.T) {
 
 	b.pragma(`PRAGMA max_page_count = 1000000`)
 	b.untilCharged(key.VaultKey, full)
-	require.Eventually(t, func() bool { return b.report().Calls.InFlight == 0 }, 30*time.Second, 10*time.Millisecond, "kept verdicts are stored")
+	require.Eventually(t, func() bool { return b.report().Calls.InFlight == 0 }, forAsLongAsItTakes, 10*time.Millisecond, "kept verdicts are stored")
 	b.sentOnce()
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
-// forAsLongAsItTakes is a wait that no test sees the end of.
-const forAsLongAsItTakes = time.Minute
-
 // turnstile lets payment intents through to the vendor one by one.
 type turnstile struct {
 	arrived chan string // idempotency keys of the vendor's, in order
@@ -49,7 +46,7 @@ func (s *turnstile) wrap(next http.Handler) http.Handler {
 func setupWaiting(t *testing.T, wait time.Duration) (*testBundle, *turnstile) {
 	t.Helper()
 	s := newTurnstile()
-	b := setup(t, setupOptions{wait: wait, upstream: s.wrap, timeout: time.Minute})
+	b := setup(t, setupOptions{wait: wait, upstream: s.wrap, timeout: forAsLongAsItTakes})
 	t.Cleanup(s.release) // a test that failed may not have
 	return b, s
 }
@@ -57,7 +54,7 @@ func setupWaiting(t *testing.T, wait time.Duration) (*testBundle, *turnstile) {
 // untilWaiting returns once so many calls wait for room.
 func (b *testBundle) untilWaiting(n int) {
 	b.t.Helper()
-	require.Eventually(b.t, func() bool { return b.store.Waiting() == n && b.store.Queued() == 0 }, 30*time.Second, time.Millisecond,
+	require.Eventually(b.t, func() bool { return b.store.Waiting() == n && b.store.Queued() == 0 }, forAsLongAsItTakes, time.Millisecond,
 		"%d wait", n)
 }
 
@@ -162,7 +159,7 @@ func TestL8_ARevokedKeysWaiterIsToldSo(t *testing.T) {
 
 func TestL8_AFanOutWithDeclinesSpendsUntilTheFirstItemThatDoesNotFit(t *testing.T) {
 	t.Parallel()
-	b := setup(t, setupOptions{wait: forAsLongAsItTakes, timeout: time.Minute})
+	b := setup(t, setupOptions{wait: forAsLongAsItTakes, timeout: forAsLongAsItTakes})
 	key := b.issue(20 * money.Dollar)
 	const items = 120
 	answers := make([]httpAnswer, items)

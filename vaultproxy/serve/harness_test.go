@@ -2,13 +2,18 @@ package serve_test
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +24,10 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/serve"
 	"github.com/tollgate/tollgate/vendorsim"
 )
+
+// forAsLongAsItTakes is a wait that no test sees the end of, however slow the
+// machine is: it is there so that one that hangs says where.
+const forAsLongAsItTakes = 5 * time.Minute
 
 // testBundle is a folder with the vendor's secret, and a stand-in vendor.
 type testBundle struct {
@@ -63,7 +72,7 @@ func (b *testBundle) start(t *testing.T) *serve.Server {
 
 func stop(t *testing.T, s *serve.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), forAsLongAsItTakes)
 	defer cancel()
 	require.NoError(t, s.Close(ctx))
 }
@@ -86,13 +95,24 @@ func taken(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// free is a port that nobody listens on now.
+// free is a port that nobody listens on now. It is below those that systems give
+// to whoever asks for any, and above those of services: nobody else gets it while
+// a test has let it go.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
+	const first, count = 10_000, 10_000
+	for {
+		n, err := rand.Int(rand.Reader, big.NewInt(count))
+		require.NoError(t, err)
+		addr := fmt.Sprintf("127.0.0.1:%d", first+n.Int64())
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		return addr
+	}
 }
 
 // requireFree holds a port to be free again.

@@ -172,7 +172,7 @@ func TestHostile_AnswersThatProveNothingLeaveTheHold(t *testing.T) {
 		v.answers["a redirect of a refusal "+code[:3]] = answerWith(code, refusal, isJSON, "Location: "+other+"/v1/payment_intents")
 	}
 	v.url = rawListener(t, v.talk)
-	h := hostileBefore(t, v.url)
+	h := hostileBefore(t, v.url, 3*time.Second) // of which the endless ones see the end
 	t.Run("answers", func(t *testing.T) {
 		for name := range v.answers {
 			t.Run(name, func(t *testing.T) {
@@ -215,12 +215,13 @@ func drips(begin string) func(net.Conn) {
 	}
 }
 
-// hostileBefore is a stand before another vendor than the stand-in.
-func hostileBefore(t *testing.T, url string) *hostileStand {
+// hostileBefore is a stand before another vendor than the stand-in, which is
+// waited for so long.
+func hostileBefore(t *testing.T, url string, upstreamTimeout time.Duration) *hostileStand {
 	t.Helper()
 	h := &hostileStand{t: t, sim: setup(t)}
 	h.sim.cfg.StripeURL = url
-	h.sim.cfg.UpstreamTimeout = 3 * time.Second
+	h.sim.cfg.UpstreamTimeout = upstreamTimeout
 	h.server = h.sim.start(t)
 	return h
 }
@@ -241,7 +242,7 @@ func TestHostile_TheVendorCannotSpeakInTheProxysName(t *testing.T) {
 			"Authorization: Bearer x", "Location: http://127.0.0.1/", "Connection: Tollgate-Denied", "Alt-Svc: h3=\":443\"", "Refresh: 0"),
 	}}
 	v.url = rawListener(t, v.talk)
-	h := hostileBefore(t, v.url).in(t, "run forged")
+	h := hostileBefore(t, v.url, forAsLongAsItTakes).in(t, "run forged")
 	got := h.send(create(plainBody))
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	require.Equal(t, []string{"0.00"}, got.header.Values("Tollgate-Remaining-Usd"))
@@ -274,7 +275,7 @@ func TestHostile_RedirectedReadsStayWithTheVendor(t *testing.T) {
 				}
 				answer(conn)
 			})
-			h := hostileBefore(t, url).in(t, "run")
+			h := hostileBefore(t, url, forAsLongAsItTakes).in(t, "run")
 			got := h.send(write("GET /stripe/v1/payment_intents/pi_1 HTTP/1.1", ""))
 			require.Equal(t, "vendor_unavailable", got.code, got.body)
 			got = h.send(write("POST /stripe/v1/payment_intents/pi_1/capture HTTP/1.1", ""))

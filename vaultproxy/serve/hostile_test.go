@@ -48,11 +48,17 @@ type hostileStand struct {
 // hostile starts a proxy and issues a key with a cap of one dollar.
 func hostile(t *testing.T, endpoints ...string) *hostileStand {
 	t.Helper()
+	return hostileWithin(t, forAsLongAsItTakes, endpoints...)
+}
+
+// hostileWithin is a proxy that lets a request take so long to arrive.
+func hostileWithin(t *testing.T, readTimeout time.Duration, endpoints ...string) *hostileStand {
+	t.Helper()
 	h := &hostileStand{t: t, sim: setup(t), run: t.Name()}
 	upstream := httptest.NewServer(http.HandlerFunc(h.record))
 	t.Cleanup(upstream.Close)
 	h.sim.cfg.StripeURL = upstream.URL
-	h.sim.cfg.ReadTimeout = time.Second
+	h.sim.cfg.ReadTimeout = readTimeout
 	h.server = h.sim.start(t)
 	if len(endpoints) == 0 {
 		endpoints = []string{"POST /v1/payment_intents"}
@@ -134,7 +140,7 @@ func (h *hostileStand) open() net.Conn {
 	h.t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(h.t.Context(), "tcp", strings.TrimPrefix(h.server.DataURL(), "http://"))
 	require.NoError(h.t, err)
-	require.NoError(h.t, conn.SetDeadline(time.Now().Add(15*time.Second)))
+	require.NoError(h.t, conn.SetDeadline(time.Now().Add(forAsLongAsItTakes)))
 	h.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -208,7 +209,7 @@ func TestHostile_OtherProtocolsAreRefused(t *testing.T) {
 //nolint:tparallel // what comes behind the group looks at what it left behind
 func TestHostile_SlowAndBrokenRequestsSendNothing(t *testing.T) {
 	t.Parallel()
-	h := hostile(t)
+	h := hostileWithin(t, 5*time.Second)
 	whole := strings.ReplaceAll(string(create(plainBody)), "{key}", h.key.VaultKey)
 	head, _, _ := strings.Cut(whole, "\r\n\r\n")
 	requests := map[string]struct {

@@ -233,7 +233,7 @@ func TestVerify_ComparesBudgetsWithTheirCalls(t *testing.T) {
 
 func postIntent(t *testing.T, url, token string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/stripe/v1/payment_intents", strings.NewReader("amount=100&currency=usd"))
 	require.NoError(t, err)

@@ -25,6 +25,10 @@ type bundle struct {
 	stores []*postgres.Store
 }
 
+// forAsLongAsItTakes is a wait that no test sees the end of, however slow the
+// machine is: it is there so that one that hangs says where.
+const forAsLongAsItTakes = 5 * time.Minute
+
 const runLabel = "billing-pro-2026-11"
 
 // setup opens replicas. Whatever the test does to them, the ledger must be sound
@@ -38,11 +42,15 @@ func setup(t *testing.T, url string, replicas int, cfg postgres.Config) *bundle 
 	return b
 }
 
-// open adds a replica.
+// open adds a replica. It waits for the server for as long as it takes, unless it
+// is told otherwise.
 func (b *bundle) open(cfg postgres.Config) *postgres.Store {
 	b.t.Helper()
 	if cfg.URL == "" {
 		cfg.URL = b.url
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = forAsLongAsItTakes
 	}
 	s, err := postgres.Open(b.t.Context(), cfg)
 	require.NoError(b.t, err)
@@ -182,5 +190,5 @@ func query[T any](t *testing.T, conn *pgx.Conn, sql string, args ...any) T {
 // becomes waits for something that others bring about.
 func becomes(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	require.Eventually(t, is, time.Minute, 5*time.Millisecond, what)
+	require.Eventually(t, is, forAsLongAsItTakes, 5*time.Millisecond, what)
 }

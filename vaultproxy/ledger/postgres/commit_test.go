@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,7 +53,7 @@ func TestCommit_L3_ThatArrivesAfterItsCallerWasTurnedAwayLeavesTheCallInDoubt(t 
 	t.Parallel()
 	url := ledgers.URL(t)
 	w := newWire(t, url)
-	b := setup(t, url, 1, postgres.Config{URL: w.url, Timeout: 2 * time.Second})
+	b := setup(t, url, 1, postgres.Config{URL: w.url, Timeout: postgres.DefaultTimeout})
 	s := b.stores[0]
 	k := b.issue(spec(100))
 	asked := spec(100)

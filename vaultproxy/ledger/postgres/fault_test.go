@@ -60,7 +60,7 @@ func TestOpen_SaysWhyItCannotConnectAndNotThePassword(t *testing.T) {
 		"mysql://tollgate:" + password + "@127.0.0.1:1/tollgate":         "cannot be read",
 		"postgres://tollgate:" + password + "@127.0.0.1:1/t?sslmode=odd": "cannot be read",
 	} {
-		_, err := postgres.Open(t.Context(), postgres.Config{URL: url, Timeout: 10 * time.Second})
+		_, err := postgres.Open(t.Context(), postgres.Config{URL: url, Timeout: forAsLongAsItTakes})
 		require.ErrorContains(t, err, says)
 		require.NotContains(t, err.Error(), password)
 	}
@@ -79,7 +79,7 @@ func TestStore_L14_AServerThatIsStartedAnewUnderLoadLosesNothingThatWasAcknowled
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := pgtest.Private(t)
-			b := setup(t, server.URL(), 2, postgres.Config{Timeout: 2 * time.Second})
+			b := setup(t, server.URL(), 2, postgres.Config{})
 			l := b.load(b.issue(spec(1_000_000)))
 			for range 2 {
 				l.more(100)
@@ -91,11 +91,25 @@ func TestStore_L14_AServerThatIsStartedAnewUnderLoadLosesNothingThatWasAcknowled
 	}
 }
 
+// hasty is a replica that does not wait for the server for long. Whatever must not
+// be turned away is asked of another one.
+func (b *bundle) hasty() *postgres.Store {
+	b.t.Helper()
+	var s *postgres.Store
+	becomes(b.t, "it is open", func() bool {
+		var err error
+		s, err = postgres.Open(b.ctx, postgres.Config{URL: b.url, Timeout: 2 * time.Second})
+		return err == nil
+	})
+	b.t.Cleanup(func() { require.NoError(b.t, s.Close()) })
+	return s
+}
+
 func TestStore_L14_ADatabaseThatIsHeldUpTurnsCallersAwayAndIsBackByItself(t *testing.T) {
 	t.Parallel()
-	b := setup(t, ledgers.URL(t), 1, postgres.Config{Timeout: 300 * time.Millisecond})
-	s := b.stores[0]
+	b := setup(t, ledgers.URL(t), 1, postgres.Config{})
 	k := b.issue(spec(1000))
+	s := b.hasty()
 	locker := b.connect()
 	for _, table := range []string{"budgets", "keys", "calls", "owners"} {
 		_, err := locker.Exec(b.ctx, `BEGIN; LOCK TABLE `+table)
@@ -119,14 +133,14 @@ func TestStore_L14_ADatabaseThatIsHeldUpTurnsCallersAwayAndIsBackByItself(t *tes
 			return err == nil
 		})
 	}
-	calls, err := s.Calls(b.ctx, ledger.CallFilter{})
+	calls, err := b.stores[0].Calls(b.ctx, ledger.CallFilter{})
 	require.NoError(t, err)
 	require.Len(t, calls, 4, "nothing is left of those that were turned away")
 }
 
 func TestStore_L14_ReadersThatAreHeldUpKeepNoCallFromBeingBooked(t *testing.T) {
 	t.Parallel()
-	b := setup(t, ledgers.URL(t), 1, postgres.Config{Timeout: time.Minute})
+	b := setup(t, ledgers.URL(t), 1, postgres.Config{})
 	s := b.stores[0]
 	k := b.issue(spec(1000))
 	locker := b.connect()

@@ -18,7 +18,7 @@ import (
 func TestReplicas_L1_TenThousandReservationsByThreeAdmitExactlyWhatTheCapHolds(t *testing.T) {
 	t.Parallel()
 	const n, price, limitUSD = 10_000, 7, 10_000
-	b := setup(t, ledgers.URL(t), 3, postgres.Config{Timeout: time.Minute})
+	b := setup(t, ledgers.URL(t), 3, postgres.Config{})
 	k := b.issue(spec(limitUSD))
 	admitted := make([]int, len(b.stores))
 	var mu sync.Mutex
@@ -72,13 +72,12 @@ func TestReplicas_L9_ARevocationByOneHoldsForAllOnceItHasReturned(t *testing.T) 
 			asked.Tenant = "acme"
 			k := b.issue(asked)
 			var revoked, admitted atomic.Int64
+			atWork := make(chan struct{})
+			begin := sync.OnceFunc(func() { close(atWork) })
 			for _, err := range inParallel(30, func(i int) error {
+				defer begin() // who fails must not leave the first one waiting
 				if i == 0 {
-					for admitted.Load() < 100 { // they are all at work
-						if err := b.ctx.Err(); err != nil {
-							return err
-						}
-					}
+					<-atWork
 					err := revoke(b.ctx, b.stores[0], k)
 					revoked.Store(1)
 					return err
@@ -94,7 +93,9 @@ func TestReplicas_L9_ARevocationByOneHoldsForAllOnceItHasReturned(t *testing.T) 
 					case tooLate:
 						return errors.New("reserved after the revocation had returned")
 					}
-					admitted.Add(1)
+					if admitted.Add(1) == 100 {
+						begin()
+					}
 				}
 			}) {
 				require.NoError(t, err)
@@ -143,13 +144,11 @@ func TestReplicas_L2_ATenantsCapThatIsSetDuringLoadCountsEveryCall(t *testing.T)
 	b := setup(t, ledgers.URL(t), 3, postgres.Config{})
 	keys := b.runsOf("acme")
 	var admitted atomic.Int64
+	atWork := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(atWork) })
 	for _, err := range inParallel(40, func(i int) error {
 		if i == 0 {
-			for admitted.Load() < 100 {
-				if err := b.ctx.Err(); err != nil {
-					return err
-				}
-			}
+			<-atWork
 			for _, span := range []string{ledger.SpanTotal, ledger.SpanDay} {
 				if _, err := b.stores[1].SetCap(b.ctx, ledger.CapChange{
 					Scope: ledger.ScopeTenant, Name: "acme", Tenant: "acme", Span: span, Cap: dollars(100_000), Who: "ann",
@@ -162,9 +161,12 @@ func TestReplicas_L2_ATenantsCapThatIsSetDuringLoadCountsEveryCall(t *testing.T)
 		for n := range 15 {
 			c, err := b.stores[i%3].Reserve(b.ctx, ask(keys[n%3], fmt.Sprintf("c_%d_%d", i, n), dollars(1)))
 			if err != nil {
+				begin() // the first one must not wait for what failed
 				return err
 			}
-			admitted.Add(1)
+			if admitted.Add(1) == 100 {
+				begin()
+			}
 			if n%2 == 0 {
 				if err := settle(b.ctx, b.stores[n%3], c.Call); err != nil {
 					return err
@@ -241,7 +243,7 @@ func TestReplicas_L8_AWaiterIsToldOfRoomThatAnotherOneMade(t *testing.T) {
 	waited := make(chan error, 1)
 	go func() {
 		r := ask(k, "second", dollars(10))
-		r.Wait = time.Minute
+		r.Wait = forAsLongAsItTakes
 		_, err := b.stores[0].Reserve(b.ctx, r)
 		waited <- err
 	}()
@@ -268,7 +270,7 @@ func TestReplicas_L8_AWaiterWhoIsNotToldOfRoomFindsItInTheEnd(t *testing.T) {
 	waited := make(chan error, 1)
 	go func() {
 		r := ask(k, "second", dollars(10))
-		r.Wait = time.Minute
+		r.Wait = forAsLongAsItTakes
 		_, err := b.stores[0].Reserve(b.ctx, r)
 		waited <- err
 	}()

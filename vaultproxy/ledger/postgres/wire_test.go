@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/url"
@@ -101,6 +102,12 @@ func (w *wire) drop(c net.Conn) {
 	delete(w.conns, c)
 }
 
+// simpleQuery is a statement as it goes over the wire.
+func simpleQuery(statement string) []byte {
+	message := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(statement)+1))
+	return append(append(message, statement...), 0)
+}
+
 func (w *wire) carry(client net.Conn) {
 	w.keep(client)
 	defer w.drop(client)
@@ -138,6 +145,7 @@ func (w *wire) carry(client net.Conn) {
 				return
 			case heldUp:
 				_ = client.Close()
+				_, _ = server.Write(simpleQuery("SET LOCAL idle_in_transaction_session_timeout = 0")) // it may be late by any time
 				close(done)
 				<-w.late
 				_, _ = server.Write(message[:n])

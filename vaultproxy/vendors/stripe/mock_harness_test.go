@@ -96,7 +96,7 @@ func setupMock(t *testing.T, mock *url.URL) *mockBundle {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		require.NoError(t, proxy.Close(ctx))
 	})

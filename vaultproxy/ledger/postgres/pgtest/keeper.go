@@ -12,7 +12,7 @@ import (
 )
 
 // stopTime is how long a server may take to end once it was told to.
-const stopTime = time.Minute
+const stopTime = 3 * time.Minute
 
 // shutdown is a way to end a server: the name of the signal for it.
 type shutdown string

@@ -12,7 +12,7 @@ import (
 )
 
 // answerTime is how long a server may take to let somebody in.
-const answerTime = 10 * time.Second
+const answerTime = time.Minute
 
 // oldest is the first version that can drop a database which is in use, as the
 // server itself counts versions.

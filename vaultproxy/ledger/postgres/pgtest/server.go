@@ -23,7 +23,7 @@ import (
 
 // startTime is how long a server may take until it answers: after a crash, and
 // on a busy machine, it has a log to play first.
-const startTime = time.Minute
+const startTime = 3 * time.Minute
 
 // server is a PostgreSQL server with a folder of its own.
 type server struct {

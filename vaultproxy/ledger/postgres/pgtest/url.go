@@ -26,7 +26,7 @@ const requireAll = "TOLLGATE_REQUIRE_ALL"
 
 // statementTime is how long one statement to make or drop a database may take:
 // on a server older than 15 either one waits for a checkpoint.
-const statementTime = time.Minute
+const statementTime = 3 * time.Minute
 
 // URL returns the connection URL of a new, empty database, encoded in UTF-8,
 // which is dropped when the test has ended, along with the connections to it
