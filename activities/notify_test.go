@@ -317,7 +317,7 @@ func TestNotices_TellEachRefusalOfTheProxyApart(t *testing.T) {
 			b.answers[0] = denial(vaultproxy.Codes()[vaultproxy.Code(code)].Status, code, nil)
 			page := b.page(0, 8)
 			page.Concurrency = 1
-			page.Patience = 500 * time.Millisecond
+			page.Patience = 2 * time.Second // waited for by what is tried again, and enough for a second attempt
 			for _, send := range []func(*testing.T, activities.NoticePage) (activities.NoticeResult, error){b.receipts, b.texts} {
 				b.calls = nil
 				result, err := send(t, page)
