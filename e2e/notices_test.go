@@ -15,6 +15,7 @@ import (
 )
 
 func TestNotices_GoOnWhereAKilledWorkerStood(t *testing.T) {
+	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 400)
 	cfg.Notices = true
 	cfg.Stack.Latency = 50 * time.Millisecond // or all might be over before the worker is killed
@@ -50,7 +51,7 @@ func TestNotices_EndWithTheirKeysWhenTheRunIsCancelled(t *testing.T) {
 		"--receipts-from", "billing@"+stack.ResendFromDomain, "--receipts-budget-usd", "10")
 	require.NoError(t, run.Run())
 	require.NoError(t, awaitTruth(t.Context(), s, func(t vendorsim.Truth) bool { return t.Emails >= 20 }))
-	require.NoError(t, s.TemporalCLI(t.Context(), "workflow", "cancel", "--workflow-id", id).Run())
+	require.NoError(t, whileHeld(s, func() error { return cancelHeard(t.Context(), s, id, workflows.NoticeWorkflowID(id, "receipts", 0)) }))
 	_ = s.Starter(t.Context(), "status", id, "--wait").Run() // its exit code says that the run was cancelled
 
 	found, wrong, err := demo.Check(t.Context(), s, budget)
