@@ -155,6 +155,8 @@ func heardCancel(events *history.History) bool {
 		switch event.GetEventType() { //nolint:exhaustive // what else may have happened changes nothing
 		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
 			requested = true
+		case enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: // as a run tells its batches
+			requested = requested || event.GetWorkflowExecutionSignaledEventAttributes().GetSignalName() == workflows.SignalStop
 		case enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
 			if requested {
 				return true

@@ -38,7 +38,8 @@ func TestNotices_GoOnWhereAKilledWorkerStood(t *testing.T) {
 
 func TestNotices_EndWithTheirKeysWhenTheRunIsCancelled(t *testing.T) {
 	cfg := demoConfig(t, 400)
-	cfg.Stack.Faults, cfg.Stack.Latency = "none", 100*time.Millisecond
+	// A page hears of its end by a heartbeat, and until then goes on at this pace.
+	cfg.Stack.Faults, cfg.Stack.Latency = "none", 500*time.Millisecond
 	s, err := stack.Start(t.Context(), cfg.Stack)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)

@@ -61,9 +61,8 @@ func told(t *testing.T, s *stack.Stack, args ...string) string {
 // progress where that takes too long to answer.
 func awaitTold(t *testing.T, s *stack.Stack, says string, args ...string) {
 	t.Helper()
-	var said string
 	require.Eventually(t, func() bool {
-		_, said = starterExit(t.Context(), s, args...)
+		_, said := starterExit(t.Context(), s, args...)
 		return strings.Contains(said, says)
 	}, 10*time.Minute, 100*time.Millisecond)
 }

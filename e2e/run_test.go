@@ -133,7 +133,7 @@ func showHistories(ctx context.Context, s *stack.Stack, into io.Writer) error {
 func TestRun_SurvivesTheWorkerBeingKilled(t *testing.T) {
 	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 400)
-	cfg.Stack.Latency = 200 * time.Millisecond // or no call might be in flight at the moment
+	cfg.Stack.Latency = 400 * time.Millisecond // or no call might be in flight at the moment
 	cfg.During = func(ctx context.Context, s *stack.Stack) error {
 		if err := waitForCharges(ctx, s, 40); err != nil {
 			return err
