@@ -230,15 +230,9 @@ func (p *noticePage) result(ctx context.Context) (NoticeResult, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	open := bytes.IndexByte(p.outcomes, NoticeNotTried) >= 0
-	stopping := false
-	select {
-	case <-p.stopping:
-		stopping = true
-	default:
-	}
 	switch {
 	case p.stop != "":
-	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) && !stopping:
+	case temporal.IsCanceledError(context.Cause(ctx)): // by the server; a worker that stops has another cause
 		p.stop = StopCanceled
 	case p.failure != nil:
 		return NoticeResult{}, p.failure

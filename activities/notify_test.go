@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,7 +15,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
@@ -317,7 +320,7 @@ func TestNotices_TellEachRefusalOfTheProxyApart(t *testing.T) {
 			b.answers[0] = denial(vaultproxy.Codes()[vaultproxy.Code(code)].Status, code, nil)
 			page := b.page(0, 8)
 			page.Concurrency = 1
-			page.Patience = 500 * time.Millisecond
+			page.Patience = 2 * time.Second // waited for by what is tried again, and enough for a second attempt
 			for _, send := range []func(*testing.T, activities.NoticePage) (activities.NoticeResult, error){b.receipts, b.texts} {
 				b.calls = nil
 				result, err := send(t, page)
@@ -463,6 +466,24 @@ func TestNotices_GoOnWhereAnEarlierAttemptStood(t *testing.T) {
 	require.Empty(t, b.of(0))
 	require.Empty(t, b.of(1))
 	require.Len(t, b.calls, 6)
+}
+
+func TestNotices_CancelledTellWhatWasSentUntilThen(t *testing.T) {
+	t.Parallel()
+	b := noticeSetup(t, 10)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	b.env.SetWorkerOptions(worker.Options{BackgroundActivityContext: ctx})
+	b.answers[2] = func(w http.ResponseWriter, r *http.Request) {
+		cancel(temporal.NewCanceledError()) // as the server's answer to a heartbeat does
+		taken(w, r)
+	}
+	page := b.page(0, 10)
+	page.Concurrency = 1
+
+	result, err := b.receipts(t, page)
+
+	require.NoError(t, err)
+	require.Equal(t, activities.NoticeResult{Outcomes: "sss.....nn", Stop: activities.StopCanceled}, result)
 }
 
 func TestNotices_WriteToNobodyByAnotherLedger(t *testing.T) {

@@ -22,6 +22,10 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
+// chargeTime is waited for where a charge uses up its time, and on a busy machine
+// has to be enough for those that do not.
+const chargeTime = 5 * time.Second
+
 // rangeInput charges the items [10, 30) of a generated list.
 func rangeInput(t *testing.T) activities.RangeInput {
 	t.Helper()
@@ -164,7 +168,7 @@ func TestChargeRange_LeavesWhatAProxyThatIsAwayDidNotAnswer(t *testing.T) {
 	b := setup(t)
 	b.answer = byItem(map[int]http.HandlerFunc{11: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }})
 	in := rangeInput(t)
-	in.Concurrency, in.ChargeTimeout = 1, time.Second
+	in.Concurrency, in.ChargeTimeout = 1, chargeTime
 
 	result, err := b.chargeRange(t, in)
 
@@ -179,7 +183,7 @@ func TestChargeRange_CountsAsUnknownWhatRanOutOfTime(t *testing.T) {
 	b := setup(t)
 	b.answer = byItem(map[int]http.HandlerFunc{11: denial(http.StatusBadGateway, "outcome_unknown", nil)})
 	in := rangeInput(t)
-	in.ChargeTimeout = time.Second
+	in.ChargeTimeout = chargeTime
 	result, err := b.chargeRange(t, in)
 	require.NoError(t, err)
 	require.Equal(t, outcome.Span(11, 12), result.Exceptions.Unknown)
@@ -325,7 +329,7 @@ func TestChargeRange_TellsWhatOfItsRestMayHaveBeenSent(t *testing.T) {
 		},
 	})
 	in := rangeInput(t)
-	in.Concurrency, in.ChargeTimeout = 2, time.Second
+	in.Concurrency, in.ChargeTimeout = 2, chargeTime
 
 	result, err := b.chargeRange(t, in)
 

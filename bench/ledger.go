@@ -19,6 +19,7 @@ type LedgerConfig struct {
 	Callers int           // at the same time, all on one key
 	Rounds  int           // of each mode, in turn
 	Round   time.Duration // how long one round lasts
+	Least   int           // reservations that a round has at least, however long that takes
 }
 
 // LedgerStore is a store to be measured.
@@ -124,7 +125,7 @@ func openBench(ctx context.Context, store LedgerStore, mode LedgerMode) (*benchL
 
 func (b *benchLedger) close() error { return errors.Join(b.Close(), b.Discard()) }
 
-// round has every caller reserve until the time is over.
+// round has every caller reserve until the time is over and enough are made.
 func (b *benchLedger) round(ctx context.Context, cfg LedgerConfig, into *LedgerSpeed) error {
 	var (
 		wg     sync.WaitGroup
@@ -137,7 +138,7 @@ func (b *benchLedger) round(ctx context.Context, cfg LedgerConfig, into *LedgerS
 	began, first, commits := time.Now(), b.next.Load(), b.Commits()
 	for range cfg.Callers {
 		wg.Go(func() {
-			for !over.Load() {
+			for !over.Load() || b.next.Load()-first < int64(cfg.Least) {
 				if err := b.reserve(ctx); err != nil {
 					mu.Lock()
 					failed = err

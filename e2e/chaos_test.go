@@ -14,10 +14,12 @@ import (
 // them at once: the worker, the proxy, and the Temporal server, which comes back on
 // its file.
 func TestChaos_ARunOutlivesWorkerProxyAndTemporal(t *testing.T) {
+	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 300)
 	cfg.Stack.Proxy = filepath.Join(cfg.Stack.Bin, "vaultproxy")
+	cfg.Stack.Latency = 500 * time.Millisecond // or all might be charged before the last blow falls
 	got, err := chaos.Round(t.Context(), chaos.Config{
-		Stack: cfg.Stack, Customers: cfg.Customers, Deadline: 5 * time.Minute, Log: cfg.Err,
+		Stack: cfg.Stack, Customers: cfg.Customers, RunArgs: []string{"--window", "4"}, Deadline: 20 * time.Minute, Log: cfg.Err,
 	}, 1, 3)
 	require.NoError(t, err)
 	require.Empty(t, got.Problems)

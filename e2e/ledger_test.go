@@ -17,6 +17,7 @@ import (
 // A worker that comes back on another state folder has an empty ledger. Charges
 // that were in flight when it was killed have been made, and the run ends there.
 func TestRun_ThatEndsOnAnotherLedgerWaitsForItsOwn(t *testing.T) {
+	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 1).Stack
 	cfg.Faults, cfg.Latency = "none", 300*time.Millisecond // or no call might be in flight when it is killed
 	s, err := stack.Start(t.Context(), cfg)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestNotices_GoOnWhereAKilledWorkerStood(t *testing.T) {
+	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 400)
 	cfg.Notices = true
 	cfg.Stack.Latency = 50 * time.Millisecond // or all might be over before the worker is killed
@@ -37,7 +38,8 @@ func TestNotices_GoOnWhereAKilledWorkerStood(t *testing.T) {
 
 func TestNotices_EndWithTheirKeysWhenTheRunIsCancelled(t *testing.T) {
 	cfg := demoConfig(t, 400)
-	cfg.Stack.Faults, cfg.Stack.Latency = "none", 100*time.Millisecond
+	// A page hears of its end by a heartbeat, and until then goes on at this pace.
+	cfg.Stack.Faults, cfg.Stack.Latency = "none", 500*time.Millisecond
 	s, err := stack.Start(t.Context(), cfg.Stack)
 	require.NoError(t, err)
 	t.Cleanup(s.Close)
@@ -50,7 +52,7 @@ func TestNotices_EndWithTheirKeysWhenTheRunIsCancelled(t *testing.T) {
 		"--receipts-from", "billing@"+stack.ResendFromDomain, "--receipts-budget-usd", "10")
 	require.NoError(t, run.Run())
 	require.NoError(t, awaitTruth(t.Context(), s, func(t vendorsim.Truth) bool { return t.Emails >= 20 }))
-	require.NoError(t, s.TemporalCLI(t.Context(), "workflow", "cancel", "--workflow-id", id).Run())
+	require.NoError(t, whileHeld(s, func() error { return cancelHeard(t.Context(), s, id, workflows.NoticeWorkflowID(id, "receipts", 0)) }))
 	_ = s.Starter(t.Context(), "status", id, "--wait").Run() // its exit code says that the run was cancelled
 
 	found, wrong, err := demo.Check(t.Context(), s, budget)

@@ -57,6 +57,16 @@ func told(t *testing.T, s *stack.Stack, args ...string) string {
 	return said
 }
 
+// awaitTold runs the starter until it says so: a status is told without the run's
+// progress where that takes too long to answer.
+func awaitTold(t *testing.T, s *stack.Stack, says string, args ...string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, said := starterExit(t.Context(), s, args...)
+		return strings.Contains(said, says)
+	}, 10*time.Minute, 100*time.Millisecond)
+}
+
 // refused runs the starter, which must fail with code 1 and change nothing.
 func refused(t *testing.T, s *stack.Stack, says string, args ...string) {
 	t.Helper()
@@ -74,7 +84,7 @@ type runStatus struct {
 // awaitRun polls a run until its status satisfies.
 func awaitRun(t *testing.T, s *stack.Stack, id string, satisfies func(runStatus) bool) runStatus {
 	t.Helper()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -135,7 +145,7 @@ func TestApproval_OnARealServer(t *testing.T) {
 	})
 	require.Equal(t, 20, waiting.Progress.Charged)
 	require.Equal(t, 10, waiting.Progress.Awaiting.Items)
-	require.Contains(t, told(t, s, "status", id), "10 charges waiting: items 20-29, until ")
+	awaitTold(t, s, "10 charges waiting: items 20-29, until ", "status", id)
 	control, err := s.Control()
 	require.NoError(t, err)
 	keys, err := control.Keys(t.Context(), waiting.Progress.RunLabel)
@@ -173,27 +183,33 @@ func TestApproval_WithoutAPersonEndsByTheClockOrWithTheRun(t *testing.T) {
 	amounts := append(dollarsEach(10, 5), dollarsEach(5, 100)...) // items 10 to 14 wait
 	list := writeList(t, amounts...)
 	waits := func(r runStatus) bool { return r.Progress != nil && r.Progress.State == workflows.StateAwaiting }
-	for sentence, c := range map[string]struct {
+	cases := map[string]struct {
 		plan string
 		args []string
-		end  func(id string)
 		want workflows.Summary // its counts, and why it stopped
 	}{
 		"nobody decides and that means no":  {plan: "late", want: workflows.Summary{Charged: 10, Rejected: 5}},
 		"nobody decides and that means yes": {plan: "yes", args: []string{"--on-approval-timeout", "approve"}, want: workflows.Summary{Charged: 15}},
 		"it is revoked": {
 			plan: "revoked", args: []string{"--on-approval-timeout", "approve"},
-			end:  func(id string) { told(t, s, "revoke", id) },
 			want: workflows.Summary{Charged: 10, NotAttempted: 5, StopReason: "RunClosed"},
 		},
-	} {
+	}
+	// All of them wait for the clock at the same time, for long enough that one is
+	// revoked meanwhile.
+	ids := map[string]string{}
+	for _, c := range cases {
+		ids[c.plan] = startRun(t, s, c.plan, list, "600", append([]string{"--approve-above-usd", "50", "--approval-timeout", "30s"}, c.args...)...)
+	}
+	for _, plan := range []string{"revoked", "yes", "late"} {
+		awaitRun(t, s, ids[plan], waits)
+		if plan == "revoked" {
+			told(t, s, "revoke", ids[plan])
+		}
+	}
+	for sentence, c := range cases {
 		t.Run(sentence, func(t *testing.T) {
-			id := startRun(t, s, c.plan, list, "600", append([]string{"--approve-above-usd", "50", "--approval-timeout", "10s"}, c.args...)...)
-			awaitRun(t, s, id, waits)
-			if c.end != nil {
-				c.end(id)
-			}
-			summary := awaitSummary(t, s, id)
+			summary := awaitSummary(t, s, ids[c.plan])
 			require.Equal(t, c.want, workflows.Summary{
 				Charged: summary.Charged, Rejected: summary.Rejected, NotAttempted: summary.NotAttempted, StopReason: summary.StopReason,
 			})
@@ -203,7 +219,7 @@ func TestApproval_WithoutAPersonEndsByTheClockOrWithTheRun(t *testing.T) {
 }
 
 func TestPauseAndRaise_OnARealServer(t *testing.T) {
-	s := startStack(t, 100*time.Millisecond)
+	s := startStack(t, 200*time.Millisecond)
 	control, err := s.Control()
 	require.NoError(t, err)
 	limit := 500 * money.Dollar
@@ -219,14 +235,18 @@ func TestPauseAndRaise_OnARealServer(t *testing.T) {
 		"120": {"130", 120, ""},
 	} {
 		t.Run(width+" charges in an activity", func(t *testing.T) {
+			before, err := s.Truth(t.Context())
+			require.NoError(t, err)
 			id := startRun(t, s, "pro-"+width, writeList(t, dollarsEach(120, 1)...), "60", "--tenant", "acme", "--window", "4",
 				"--activity-window", "4", "--charges-per-activity", width)
-			awaitRun(t, s, id, func(r runStatus) bool {
-				return r.Progress != nil && r.Progress.KeyID != "" && r.Progress.State == workflows.StateCharging
-			})
-			told(t, s, ask("pause", id)...)
+			// The vendor is held back from then on, or the pause might come after the budget.
+			require.NoError(t, waitForCharges(t.Context(), s, before.Charges+4))
+			require.NoError(t, whileHeld(s, func() error {
+				told(t, s, ask("pause", id)...)
+				return nil
+			}))
 			refused(t, s, "paused already, by Ada Lovelace: checked", ask("pause", id)...)
-			require.Contains(t, told(t, s, "status", id), "by Ada Lovelace: checked against the contract")
+			awaitTold(t, s, "by Ada Lovelace: checked against the contract", "status", id)
 			refused(t, s, "tenant acme may spend 500.00 USD in all", ask("raise-budget", id, "--budget-usd", "501")...)
 			refused(t, s, "the budget is 60.00 USD already", ask("raise-budget", id, "--budget-usd", "60")...)
 			require.Contains(t, told(t, s, ask("raise-budget", id, "--budget-usd", want.raised)...), "raised the budget of "+id+" to $"+want.raised+".00")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -54,8 +55,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// demoConfig is a small run. The tests of this file do not run in parallel:
-// each keeps both cores of a small machine busy.
+// demoConfig is a small run. Most tests with one do not run in parallel: each keeps
+// both cores of a small machine busy. Those that kill something under it do, since
+// what was in flight then takes minutes to be proved and little else.
 func demoConfig(t *testing.T, customers int) demo.Config {
 	t.Helper()
 	bin, err := programs()
@@ -129,8 +131,9 @@ func showHistories(ctx context.Context, s *stack.Stack, into io.Writer) error {
 }
 
 func TestRun_SurvivesTheWorkerBeingKilled(t *testing.T) {
+	t.Parallel() // it mostly waits for proof
 	cfg := demoConfig(t, 400)
-	cfg.Stack.Latency = 200 * time.Millisecond // or no call might be in flight at the moment
+	cfg.Stack.Latency = 400 * time.Millisecond // or no call might be in flight at the moment
 	cfg.During = func(ctx context.Context, s *stack.Stack) error {
 		if err := waitForCharges(ctx, s, 40); err != nil {
 			return err
@@ -174,6 +177,15 @@ func interruptedCalls(ctx context.Context, s *stack.Stack) (n int, err error) {
 			return n, nil
 		}
 	}
+}
+
+// whileHeld holds the vendor back while something is done to a run, which is in the
+// middle of its calls then for as long as that takes.
+func whileHeld(s *stack.Stack, do func() error) error {
+	if err := s.HoldVendor(); err != nil {
+		return err
+	}
+	return errors.Join(do(), s.ReleaseVendor())
 }
 
 // waitForCharges returns once the vendor has made so many.
@@ -261,6 +273,7 @@ func TestControl_AProxyWithoutIdempotencyIsCaught(t *testing.T) {
 func TestControl_ALedgerThatChecksAndThenActsIsCaught(t *testing.T) {
 	cfg := demoConfig(t, 600)
 	cfg.Stack.Proxy = filepath.Join(cfg.Stack.Bin, "proxy-check-then-act")
+	cfg.Stack.Latency = 100 * time.Millisecond // or no calls might be in flight at once when the cap is near
 	got, err := demo.Run(t.Context(), cfg)
 	require.ErrorIs(t, err, demo.ErrFailed)
 	require.ErrorContains(t, err, "above the cap")

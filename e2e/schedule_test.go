@@ -32,7 +32,7 @@ func starterExit(ctx context.Context, s *stack.Stack, args ...string) (int, stri
 // awaitTemporal polls the Temporal CLI until its answer satisfies.
 func awaitTemporal(t *testing.T, s *stack.Stack, satisfies func(out string) bool, args ...string) {
 	t.Helper()
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(10 * time.Minute)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -66,8 +66,9 @@ func TestList_ShowsRunsByStateAndPeriodWithoutAKey(t *testing.T) {
 	}
 	// Visibility lags behind the runs.
 	require.Eventually(t, func() bool {
-		return len(runs(t, "--state", "charging")) == 1 && len(runs(t, "--state", "done")) == 1
-	}, 30*time.Second, 100*time.Millisecond)
+		done := runs(t, "--state", "done")
+		return len(runs(t, "--state", "charging")) == 1 && len(done) == 1 && done[0].Status == "completed"
+	}, hangs, 100*time.Millisecond)
 
 	open := runs(t, "--open")
 	require.Len(t, open, 1)

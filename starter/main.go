@@ -48,6 +48,7 @@ func main() {
 		dial:     temporaldial.Dial,
 		now:      time.Now,
 		poll:     pollEvery,
+		query:    queryTimeout,
 		terminal: terminalWidth,
 	}
 	code := p.run(ctx, os.Args[1:])
@@ -63,6 +64,7 @@ type program struct {
 	dial           func(context.Context, client.Options) (client.Client, error)
 	now            func() time.Time
 	poll           time.Duration // between two looks at a run that is being watched
+	query          time.Duration // bounds one look
 	terminal       func() int    // columns of the terminal on stderr; zero: it is none
 }
 

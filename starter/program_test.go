@@ -31,6 +31,10 @@ func (e mapEnv) LookupEnv(name string) (string, bool) {
 	return value, ok
 }
 
+// hangs is how long a test waits for what comes, however busy the machine is, unless
+// something hangs.
+const hangs = 5 * time.Minute
+
 // codecKey is what starter and scripted worker encrypt with.
 var codecKey = "test: " + strings.Repeat("7a", payloadcodec.KeySize)
 
@@ -60,6 +64,7 @@ func setup(t *testing.T) *testBundle {
 		},
 		now:      time.Now,
 		poll:     10 * time.Millisecond,
+		query:    hangs,
 		terminal: func() int { return 0 },
 	}
 	return b

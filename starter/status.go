@@ -106,7 +106,7 @@ func (p *program) lookInside(ctx context.Context, connected client.Client, found
 		}
 		found.Failure = oneLine(runFailure(found.WorkflowID, err).Error())
 	}
-	progress, err := queryProgress(ctx, connected, found.WorkflowID)
+	progress, err := p.queryProgress(ctx, connected, found.WorkflowID)
 	if err == nil {
 		found.Progress = &progress
 	}

@@ -87,7 +87,7 @@ func (w *lineWriter) String() string {
 
 func (w *lineWriter) await(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(hangs)
 	for !strings.Contains(w.String(), text) {
 		select {
 		case <-w.grown:
@@ -146,7 +146,7 @@ func (w *watched) ended(t *testing.T) int {
 	select {
 	case code := <-w.code:
 		return code
-	case <-time.After(30 * time.Second):
+	case <-time.After(hangs):
 		require.FailNow(t, "the starter did not end", w.errors.String())
 		return -1
 	}

@@ -80,7 +80,7 @@ func (p *program) follow(ctx context.Context, connected client.Client, run clien
 	// What would explain a silence is told once, when patience ends.
 	moved, told := p.now(), false
 	for {
-		progress, err := queryProgress(looking, connected, run.GetID())
+		progress, err := p.queryProgress(looking, connected, run.GetID())
 		stuck := "no answer from the run: is a worker up on task queue " + workflows.TaskQueue + "?"
 		if err == nil {
 			view.show(progress)
@@ -104,8 +104,8 @@ func (p *program) follow(ctx context.Context, connected client.Client, run clien
 	}
 }
 
-func queryProgress(ctx context.Context, connected client.Client, id string) (workflows.Progress, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+func (p *program) queryProgress(ctx context.Context, connected client.Client, id string) (workflows.Progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.query)
 	defer cancel()
 	var progress workflows.Progress
 	// An empty run ID means the latest of the chain: the run may have continued as new.

@@ -34,7 +34,7 @@ func TestWorker_OfADeploymentKeepsARunOnTheVersionThatItBeganOn(t *testing.T) {
 			_, err := temporalClient.WorkerDeploymentClient().GetHandle("tollgate").SetCurrentVersion(t.Context(),
 				client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
 			return err == nil
-		}, 30*time.Second, 100*time.Millisecond, "version %s does not show up", build)
+		}, hangs, 100*time.Millisecond, "version %s does not show up", build)
 	}
 	begin("v1")
 	makeCurrent("v1")
@@ -51,7 +51,7 @@ func TestWorker_OfADeploymentKeepsARunOnTheVersionThatItBeganOn(t *testing.T) {
 	require.Eventually(t, func() bool {
 		described, err := temporalClient.DescribeWorkflowExecution(t.Context(), batch, "")
 		return err == nil && described.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
-	}, time.Minute, 200*time.Millisecond)
+	}, hangs, 200*time.Millisecond)
 	for _, id := range []string{run.GetID(), batch} {
 		described, err := temporalClient.DescribeWorkflowExecution(t.Context(), id, "")
 		require.NoError(t, err)

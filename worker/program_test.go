@@ -104,6 +104,10 @@ func (b *testBundle) errorLine(t *testing.T) string {
 	return strings.TrimSuffix(text, "\n")
 }
 
+// hangs is how long a test waits for what comes, however busy the machine is, unless
+// something hangs.
+const hangs = 5 * time.Minute
+
 // nobody is an address where nothing listens: the port of a service that no
 // machine runs.
 const nobody = "127.0.0.1:1"
@@ -154,7 +158,7 @@ func (b *testBundle) begin(t *testing.T, args []string) *started {
 	s := &started{testBundle: b, stop: stop, code: make(chan int, 1)}
 	go func() { s.code <- b.run(ctx, args) }()
 	t.Cleanup(stop)
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(hangs)
 	for !strings.Contains(b.stdout.String(), "\n") {
 		select {
 		case <-b.stdout.grown:
@@ -172,7 +176,7 @@ func (s *started) ended(t *testing.T) int {
 	select {
 	case code := <-s.code:
 		return code
-	case <-time.After(60 * time.Second):
+	case <-time.After(hangs):
 		require.FailNow(t, "the worker did not end", s.stderr.String())
 		return -1
 	}

@@ -23,7 +23,7 @@ func replayedAs(t *testing.T, from *testBundle, want string, code int) *testBund
 		last = setup(t)
 		maps.Copy(last.env, from.env)
 		return last.run(t.Context(), []string{"replay", "--state-dir", from.dir + "/state"}) == code && last.stdout.String() == want
-	}, 30*time.Second, 200*time.Millisecond, "%v", want)
+	}, hangs, 200*time.Millisecond, "%v", want)
 	return last
 }
 

@@ -105,7 +105,7 @@ func newSecrecyStand(t *testing.T) *secrecyStand {
 	server, err := serve.Start(t.Context(), serve.Config{
 		StateDir: filepath.Join(b.dir, "proxy"), DataAddr: "127.0.0.1:0", AdminKeyFile: admin,
 		StripeSecretFile: b.file(t, "stripe.key", secrecyVendor), StripeURL: vendor.URL,
-		UpstreamTimeout: 5 * time.Second, Logger: discard(),
+		UpstreamTimeout: 30 * time.Second, Logger: discard(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close(t.Context()) })
@@ -128,7 +128,7 @@ func (s *secrecyStand) start(t *testing.T, plan, list string) client.WorkflowRun
 	t.Helper()
 	in := workflows.BillingInput{
 		Plan: plan, Period: "2026-11", Customers: customerlist.Source{Path: list}, BudgetUSD: 300 * money.Dollar,
-		BatchSize: 40, Window: 4, ChargeTimeout: time.Minute, SettleTimeout: 10 * time.Second,
+		BatchSize: 40, Window: 4, ChargeTimeout: hangs, SettleTimeout: hangs,
 	}
 	run, err := s.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 		ID: "billing-" + plan + "-2026-11", TaskQueue: workflows.TaskQueue, StaticSummary: "60 customers",

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestWorker_AgainstATemporalServer(t *testing.T) {
 			` namespace=default proxy=http://(\S+) control=http://(\S+) embedded=true\n$`).FindStringSubmatch(b.stdout.String())
 		require.Len(t, ready, 3, b.stdout.String())
 		require.Equal(t, ready[1], ready[2])
-		require.Eventually(t, func() bool { code, _ := probe(); return code == exitOK }, pollWindow, 100*time.Millisecond)
+		require.Eventually(t, func() bool { code, _ := probe(); return code == exitOK }, hangs, 100*time.Millisecond)
 
 		w.stop()
 		require.Equal(t, exitOK, w.ended(t), b.stderr.String())
@@ -76,7 +77,7 @@ func TestWorker_WarnsOfAnotherLedgerOnItsTaskQueue(t *testing.T) {
 	require.Eventually(t, func() bool {
 		described, err := temporalClient.DescribeTaskQueue(t.Context(), workflows.TaskQueue, enums.TASK_QUEUE_TYPE_ACTIVITY)
 		return err == nil && len(described.GetPollers()) > 0
-	}, pollWindow, 100*time.Millisecond)
+	}, hangs, 100*time.Millisecond)
 
 	second := start(t.TempDir())
 	require.Contains(t, second.stderr.String(), "another worker polls this task queue")
@@ -99,6 +100,7 @@ func TestHealth_FailsWithoutAWorker(t *testing.T) {
 // holds the charge until it is released.
 type slowProxy struct {
 	reached, release chan struct{}
+	once             sync.Once
 }
 
 func (p *slowProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +110,7 @@ func (p *slowProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
 		answer = map[string]any{"vault_key": "vault_key_test", "key_id": "key_1", "expires_at": time.Now().Add(time.Hour)}
 	case "POST /stripe/v1/payment_intents":
-		close(p.reached)
+		p.once.Do(func() { close(p.reached) }) // a charge that is held for long is tried again
 		<-p.release
 		answer = map[string]any{"id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 100, "currency": "usd"}
 	}

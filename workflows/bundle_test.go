@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
@@ -28,6 +29,8 @@ const (
 	rootID   = "billing-pro-2026-11"
 	runLabel = "temporal/default-test-namespace/billing-pro-2026-11"
 	vaultKey = "vault_key_test"
+
+	hangs = 10 * time.Minute
 )
 
 // testBundle is a workflow environment whose activities are mocked by a world
@@ -70,7 +73,9 @@ func setup(t *testing.T) *testBundle {
 		ledger: map[int]activities.ItemOutcome{},
 		calls:  map[int]int{},
 	}
-	b.env.SetTestTimeout(time.Minute)
+	// What hangs is for the test's own deadline to find: a machine may be this slow.
+	b.env.SetTestTimeout(hangs)
+	b.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: hangs})
 	b.env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: rootID, TaskQueue: workflows.TaskQueue})
 	b.env.RegisterWorkflow(workflows.Billing)
 	b.env.RegisterWorkflow(workflows.ChargeBatch)

@@ -31,7 +31,7 @@ const (
 	receiptsFrom = "Tollgate demo <billing@" + stack.ResendFromDomain + ">"
 	textsFrom    = "+12015550199"
 	// priceTime bounds the wait for prices that the stand-in tells later.
-	priceTime = 2 * time.Minute
+	priceTime = 10 * time.Minute
 )
 
 // noticeArgs ask for receipts and texts, with a budget of each that is enough for

@@ -130,9 +130,17 @@ func (p *Process) failed(how string) error {
 	return fmt.Errorf("%s %s (its log is %s): %s", p.name, how, p.log.Name(), said)
 }
 
+func (p *Process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send %s to %s: %w", s, p.name, err)
+	}
+	return nil
+}
+
 // stop asks the process to end, and kills it if it does not.
 func (p *Process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.signal(syscall.SIGTERM)
+	_ = p.signal(syscall.SIGCONT) // one that is held hears of nothing else
 	select {
 	case <-p.done:
 	case <-time.After(stopTime):

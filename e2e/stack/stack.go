@@ -10,6 +10,7 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
@@ -58,8 +60,9 @@ const (
 // anyPort has the system choose one; the program says which it got.
 const anyPort = "127.0.0.1:0"
 
-// startTime bounds the start of one process.
-const startTime = 60 * time.Second
+// startTime bounds the start of one process. It only ends the wait for one that
+// hangs: on a busy machine a Temporal server alone may take most of a minute.
+const startTime = 5 * time.Minute
 
 // Config says what to run.
 type Config struct {
@@ -152,23 +155,25 @@ func (s *Stack) startVendor(ctx context.Context) error {
 
 // startTemporal tries more than one port: the server cannot be told to choose, and
 // what is free now may be taken when it comes to bind it.
-func (s *Stack) startTemporal(ctx context.Context) (err error) {
+func (s *Stack) startTemporal(ctx context.Context) error {
+	return s.tryTemporal(func() (err error) {
+		if s.TemporalAddr, s.temporalPort, err = freeAddr(ctx); err != nil {
+			return err
+		}
+		return s.runTemporal(ctx)
+	})
+}
+
+// tryTemporal starts it again if it ended at once: it takes further ports of its own
+// choice, and another program may have been faster with one of them.
+func (s *Stack) tryTemporal(start func() error) (err error) {
 	for range 5 {
-		if err = s.tryTemporal(ctx); err == nil || !s.temporal.ended() {
+		if err = start(); err == nil || s.temporal == nil || !s.temporal.ended() {
 			return err
 		}
 		s.temporal.stop()
 	}
 	return err
-}
-
-func (s *Stack) tryTemporal(ctx context.Context) error {
-	addr, port, err := freeAddr(ctx)
-	if err != nil {
-		return err
-	}
-	s.TemporalAddr, s.temporalPort = addr, port
-	return s.runTemporal(ctx)
 }
 
 func (s *Stack) runTemporal(ctx context.Context) (err error) {
@@ -193,7 +198,18 @@ func (s *Stack) KillTemporal() error { return kill(&s.temporal, "Temporal server
 
 // RestartTemporal starts it again at the same address. Its workflows are still
 // there if Config.TemporalArgs keep them in a file (--db-filename).
-func (s *Stack) RestartTemporal(ctx context.Context) error { return s.runTemporal(ctx) }
+func (s *Stack) RestartTemporal(ctx context.Context) error {
+	return s.tryTemporal(func() error { return s.runTemporal(ctx) })
+}
+
+// HoldVendor stops the vendor in its tracks: what has been asked of it waits for its
+// answer, and so does whatever is asked. What a test does meanwhile falls in the
+// middle of a run, however slow the machine is. ReleaseVendor, which may be called
+// again, lets it go on.
+func (s *Stack) HoldVendor() error { return s.vendor.signal(syscall.SIGSTOP) }
+
+// ReleaseVendor ends HoldVendor.
+func (s *Stack) ReleaseVendor() error { return s.vendor.signal(syscall.SIGCONT) }
 
 // KillProxy ends the proxy that runs on its own as a power cut would.
 func (s *Stack) KillProxy() error { return kill(&s.proxy, "proxy on its own") }
@@ -202,12 +218,13 @@ func (s *Stack) KillProxy() error { return kill(&s.proxy, "proxy on its own") }
 func (s *Stack) RestartProxy(ctx context.Context) error { return s.startProxy(ctx) }
 
 func (s *Stack) startProxy(ctx context.Context) (err error) {
-	addr := s.proxyAddr
-	if addr == "" {
-		addr = anyPort
+	if s.proxyAddr == "" {
+		if s.proxyAddr, _, err = freeAddr(ctx); err != nil {
+			return err
+		}
 	}
 	s.proxy, err = s.spawn("vaultproxy", s.cfg.Proxy,
-		append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", addr}, s.vendorArgs()...)...)
+		append([]string{"serve", "--state-dir", s.StateDir(), "--data-addr", s.proxyAddr}, s.vendorArgs()...)...)
 	if err != nil {
 		return err
 	}
@@ -216,7 +233,6 @@ func (s *Stack) startProxy(ctx context.Context) (err error) {
 		return err
 	}
 	_, s.proxyURL, _ = strings.Cut(line, "control plane ")
-	s.proxyAddr = strings.TrimPrefix(s.proxyURL, "http://")
 	return nil
 }
 
@@ -304,7 +320,7 @@ func (s *Stack) Truth(ctx context.Context) (truth vendorsim.Truth, err error) {
 	if err != nil {
 		return truth, err
 	}
-	res, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
+	res, err := (&http.Client{Timeout: 2 * time.Minute}).Do(req)
 	if err != nil {
 		return truth, fmt.Errorf("ask the vendor for the truth: %w", err)
 	}
@@ -361,13 +377,22 @@ func (s *Stack) spawn(name, path string, args ...string) (*Process, error) {
 	return launch(name, cmd, log)
 }
 
+// The ports of what has to come back at its address lie below those that systems
+// hand out to whoever asks for any, which while it is down could be this one.
+const firstPort, lastPort = 20_000, 32_000
+
 // freeAddr finds a loopback port that is free now.
 func freeAddr(ctx context.Context) (addr, port string, err error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", anyPort)
-	if err != nil {
-		return "", "", err
+	for range 100 {
+		drawn := make([]byte, 2)
+		_, _ = rand.Read(drawn)
+		port = strconv.Itoa(firstPort + int(binary.BigEndian.Uint16(drawn))%(lastPort-firstPort))
+		addr = net.JoinHostPort("127.0.0.1", port)
+		l, listenErr := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if listenErr == nil {
+			return addr, port, l.Close()
+		}
+		err = listenErr
 	}
-	addr = l.Addr().String()
-	_, port, err = net.SplitHostPort(addr)
-	return addr, port, errors.Join(err, l.Close())
+	return "", "", fmt.Errorf("find a free port: %w", err)
 }
