@@ -145,9 +145,22 @@ func TestApproval_OfEverythingHasNoKeyBeforeIt(t *testing.T) {
 	b.revoked = true
 	b.spend = []activities.Spend{settled(40)}
 	b.expectEnds("key_2")
+	early := b.after(time.Minute, workflows.UpdateRaiseBudget, workflows.BudgetRaise{Person: ada, BudgetUSD: 800 * money.Dollar})
 	b.after(time.Hour, workflows.Approve, workflows.Decision{Person: ada})
 	summary := b.run(t, in)
 	require.Equal(t, 40, summary.Charged)
+	early.requireRefused(t, "only after the last decision")
+}
+
+func TestApproval_OfNothingNeedsNoLedgerToAddUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.env.OnActivity(b.act.PinCustomers, mock.Anything, mock.Anything).Return(pinned(40), nil).Once()
+	in := billingInput(40)
+	in.Approval = &workflows.ApprovalInput{All: true, Timeout: time.Hour}
+	summary := b.run(t, in)
+	require.Equal(t, 40, summary.Rejected)
+	require.True(t, summary.LedgerRead, "there was no key to spend anything with")
 }
 
 func TestApproval_ARunThatStopsBeforeTheGateChargesNothingThatWaits(t *testing.T) {
@@ -178,6 +191,33 @@ func TestApproval_CancelledWhileItWaits(t *testing.T) {
 	require.Equal(t, 25, summary.Charged)
 	require.Equal(t, 15, summary.NotAttempted)
 	require.Equal(t, workflows.StopCanceled, summary.StopReason)
+}
+
+func TestApproval_ContinuesAsNewBeforeTheServerTakesNoFurtherDecision(t *testing.T) {
+	t.Parallel()
+	b, in := gated(t)
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).Return(activities.RevokeResult{}, nil).Once()
+	b.after(time.Minute, workflows.Approve, workflows.Decision{Person: ada, Items: ranges(12, 15)})
+	b.env.RegisterDelayedCallback(func() { b.env.SetContinueAsNewSuggested(true) }, 20*time.Minute)
+
+	b.env.ExecuteWorkflow(workflows.Billing, in)
+
+	again := requireContinuedAsNew(t, b)
+	require.Equal(t, 40*time.Minute, again.Resume.AwaitUntil.Sub(b.env.Now()).Round(time.Minute))
+
+	next := setup(t)
+	next.revoked = true
+	next.expectFetches()
+	next.expectCharges(t)
+	next.expectApprovedKey(t)
+	next.spend = []activities.Spend{settled(28)}
+	next.expectEnds("key_2")
+	again.Resume.AwaitUntil = next.env.Now().Add(40 * time.Minute)
+	began := next.env.Now()
+	summary := next.run(t, again)
+	require.Equal(t, 40*time.Minute, next.env.Now().Sub(began).Round(time.Minute), "the time for approvals does not begin anew")
+	require.Equal(t, 28, summary.Charged)
+	require.Equal(t, 12, summary.Rejected)
 }
 
 func TestPause_HoldsTheRunUntilItIsResumed(t *testing.T) {

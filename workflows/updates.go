@@ -75,10 +75,12 @@ func (b *billing) takeUpdates(ctx workflow.Context) error {
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdatePause, func(_ workflow.Context, p Person) (Paused, error) {
 			b.state.Paused = p.By + ": " + p.Reason
 			b.pauses++
+			b.heard++
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkPause}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateResume, func(workflow.Context, Person) (Paused, error) {
 			b.state.Paused = ""
+			b.heard++
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkResume}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRaiseBudget, b.raiseBudget,
@@ -93,6 +95,7 @@ func (b *billing) takeDecisions(ctx workflow.Context, decision string) error {
 			items = b.state.Approvals.Waiting
 		}
 		b.decide(decision, items)
+		b.heard++
 		return Decided{Items: items.Len(), Waiting: b.state.Approvals.Waiting.Len()}, nil
 	}, workflow.UpdateHandlerOptions{Validator: b.checkDecision})
 }
@@ -151,6 +154,8 @@ func (b *billing) checkRaise(r BudgetRaise) error {
 	case b.over():
 		return errors.New("the run is ending, and a budget that is raised now comes too late for it: " +
 			"raise it by PUT /vault/budgets/run/…, and finish the run with 'starter run --continue'")
+	case b.state.Key.KeyID == "" && b.awaiting:
+		return errors.New("the run gets its vault key, and its budget with it, only after the last decision on what waits: decide first, and raise it then")
 	case b.state.Key.KeyID == "":
 		return errors.New("the run has no vault key yet: try again in a moment")
 	case r.BudgetUSD <= b.cap():
