@@ -182,9 +182,9 @@ func TestApproval_WithoutAPersonEndsByTheClockOrWithTheRun(t *testing.T) {
 		"nobody decides and that means no":  {plan: "late", want: workflows.Summary{Charged: 10, Rejected: 5}},
 		"nobody decides and that means yes": {plan: "yes", args: []string{"--on-approval-timeout", "approve"}, want: workflows.Summary{Charged: 15}},
 		"it is revoked": {
-			plan: "revoked", args: []string{"--on-approval-timeout", "approve"},
+			plan: "revoked", args: []string{"--on-approval-timeout", "approve", "--approval-timeout", "1h"},
 			end:  func(id string) { told(t, s, "revoke", id) },
-			want: workflows.Summary{Charged: 10, NotAttempted: 5, StopReason: "RunClosed"},
+			want: workflows.Summary{Charged: 10, NotAttempted: 5, StopReason: "KeyRevoked"},
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {

@@ -146,7 +146,7 @@ func (b *billing) approvalGate(ctx workflow.Context) {
 	}
 	b.awaiting = false
 	if err != nil || b.stop != "" {
-		b.halt(StopCanceled) // unless there was another reason first
+		b.halt(StopCanceled) // unless there was another reason first, such as a revocation
 		return
 	}
 	gate.Closed = true

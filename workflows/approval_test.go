@@ -181,6 +181,26 @@ func TestApproval_ARunThatStopsBeforeTheGateChargesNothingThatWaits(t *testing.T
 	}
 }
 
+func TestApproval_IsOverWithTheRunThatIsRevoked(t *testing.T) {
+	t.Parallel()
+	b, in := gated(t)
+	in.Approval.OnTimeout = workflows.Approve
+	b.spend = []activities.Spend{settled(25)}
+	b.expectEnds("key_1", "key_1")
+	revoked := b.after(10*time.Minute, workflows.UpdateRevoked, nil)
+	late := b.after(11*time.Minute, workflows.Approve, workflows.Decision{Person: ada})
+	again := b.after(10*time.Minute+time.Second, workflows.UpdateRevoked, nil)
+	began := b.env.Now()
+	summary := b.run(t, in)
+	require.NoError(t, revoked.refused)
+	require.Nil(t, late.value)
+	require.Nil(t, again.value)
+	require.Equal(t, 25, summary.Charged)
+	require.Equal(t, 15, summary.NotAttempted)
+	require.Equal(t, activities.TypeKeyRevoked, summary.StopReason)
+	require.Less(t, b.env.Now().Sub(began), 15*time.Minute, "nobody waits for the end of the time for approvals")
+}
+
 func TestApproval_CancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	b, in := gated(t)

@@ -17,6 +17,9 @@ const (
 	UpdatePause       = "pause"        // *Person -> *Paused
 	UpdateResume      = "resume"       // *Person -> *Paused
 	UpdateRaiseBudget = "raise_budget" // *BudgetRaise -> *Raised
+	// UpdateRevoked tells a run that its keys were revoked, without arguments or an
+	// answer. A run that is charging finds out by itself, one that waits does not.
+	UpdateRevoked = "revoked"
 )
 
 // Person is who asks for something, and why. The history keeps both.
@@ -85,6 +88,10 @@ func (b *billing) takeUpdates(ctx workflow.Context) error {
 		}, workflow.UpdateHandlerOptions{Validator: b.checkResume}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRaiseBudget, b.raiseBudget,
 			workflow.UpdateHandlerOptions{Validator: b.checkRaise}),
+		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRevoked, func(workflow.Context) error {
+			b.halt(activities.TypeKeyRevoked)
+			return nil
+		}, workflow.UpdateHandlerOptions{Validator: b.checkRevoked}),
 	)
 }
 
@@ -130,6 +137,13 @@ func (b *billing) checkDecision(d Decision) error {
 // over reports whether the run does no more than end.
 func (b *billing) over() bool {
 	return b.stop != "" || b.phase == StateSettling || b.phase == StateNotifying || b.phase == StateDone
+}
+
+func (b *billing) checkRevoked() error {
+	if b.over() {
+		return errors.New("the run is ending already")
+	}
+	return nil
 }
 
 func (b *billing) checkPause(p Person) error {
