@@ -80,7 +80,7 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 	}
 	p.announce(in, id)
 	if wait {
-		return p.watchToEnd(ctx, connected, run, asJSON)
+		return p.watchToEnd(ctx, connected, opts, run, asJSON)
 	}
 	label := workflows.RunLabel(opts.Namespace, id)
 	if asJSON {

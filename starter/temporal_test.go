@@ -17,6 +17,7 @@ import (
 
 	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -322,6 +323,28 @@ $`, status.stdout.String())
 		status := begin(t.Context(), t, address, "status", "billing-never-2026-11")
 		require.Equal(t, exitError, status.ended(t))
 		require.Equal(t, "starter: there is no run billing-never-2026-11 in namespace default; 'starter run' starts one\n", status.errors.String())
+	})
+
+	t.Run("a starter with another codec key says so", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-locked-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("locked")...).ended(t))
+		other := func(args ...string) *testBundle {
+			b := setup(t)
+			b.dial = temporaldial.Dial
+			b.env["TEMPORAL_ADDRESS"], b.env[payloadcodec.KeyVariable] = address, "other: "+strings.Repeat("8b", payloadcodec.KeySize)
+			b.run(t.Context(), args)
+			return b
+		}
+		const why = "its worker encrypts with a key that is not among ours (other): give both the same keys, by --codec-key-file or --state-dir"
+		for _, verb := range []string{"pause", "approve"} {
+			b := other(verb, id, "--by", "Ada", "--reason", "ok")
+			require.Equal(t, "starter: "+id+" was asked, and "+why, b.errorLine(t))
+		}
+		require.Equal(t, "there is no progress to show: "+why, other("status", id).errorLine(t))
+		signal(t, id, "end", scriptedEnd{Failure: "AdminKeyRejected"})
+		require.Error(t, temporalClient.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
+		require.Contains(t, other("status", id).stdout.String(), id+" ended, and "+why)
 	})
 
 	t.Run("a namespace that is not there", func(t *testing.T) {
