@@ -220,6 +220,21 @@ func TestBilling_ReadsFromTheLedgerWhatChargesCouldNotTell(t *testing.T) {
 	require.Equal(t, 1, b.calls[18], "not retried")
 }
 
+func TestBilling_LooksForProofNoMoreOftenThanItsHistoryBears(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.expectReads(t)
+	b.script[3] = terminal(activities.TypeUnexpected)
+	b.expectEnd(activities.Spend{Unknown: 1})
+	in := billingInput(10)
+	in.SettleTimeout = 30 * 24 * time.Hour
+	b.run(t, in)
+	require.Less(t, b.reports, 1000, "each look costs some eleven events, and a server terminates a run of 51,200")
+}
+
 func TestBilling_LeavesUnknownWhatIsNeverProved(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

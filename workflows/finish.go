@@ -18,6 +18,10 @@ const TypeAccountingMismatch = "AccountingMismatch"
 const (
 	// cleanUpTimeout bounds each control-plane call after the last charge.
 	cleanUpTimeout = 10 * time.Minute
+	// longestLook is the pause between two looks for proof, and longer where there would
+	// be more than mostLooks: each costs the run some eleven events.
+	longestLook = 30 * time.Second
+	mostLooks   = 500
 	// outcomePage is how many items one activity reads from the ledger.
 	outcomePage = 200
 	// lateCalls bounds the wait for calls that were in flight when the key was
@@ -85,7 +89,8 @@ func (b *billing) settle(ctx workflow.Context) {
 // call of the run whose outcome is open. Cancelling the run ends the wait.
 func (b *billing) awaitProof(ctx workflow.Context) {
 	deadline := workflow.Now(ctx).Add(b.in.SettleTimeout)
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+	longest := max(longestLook, b.in.SettleTimeout/mostLooks)
+	for pause := time.Second; ; pause = min(2*pause, longest) {
 		spend, err := b.spend(time.Minute)
 		if err == nil && spend.Unknown == 0 && spend.InFlight == 0 {
 			return
