@@ -69,6 +69,10 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --key-ttl 0s", want: "--key-ttl is 0s: it must be at least 1s, such as 2h or 90s"},
 		"no charge in an activity": {
 			args: good + " --charges-per-activity 0", want: "--charges-per-activity is 0: it must be from 1 to 1000"},
+		"attempts for longer than a vendor remembers them": {
+			args: good + " --charge-timeout 25h", want: "charge timeout 25h0m0s must be from 1s to 24h0m0s"},
+		"a batch that may take a year": {
+			args: good + " --batch-timeout 8760h", want: "batch timeout 8760h0m0s must be from 1s to 2160h0m0s (90 days)"},
 		"an outage that may not last": {
 			args: good + " --outage-limit 0s", want: "--outage-limit is 0s: it must be at least 1s, such as 2h or 90s"},
 		"declines of no earlier run": {
