@@ -325,6 +325,22 @@ $`, status.stdout.String())
 		require.Equal(t, "starter: there is no run billing-never-2026-11 in namespace default; 'starter run' starts one\n", status.errors.String())
 	})
 
+	t.Run("a run whose charges needed an approval is not continued without one", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-gated-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("gated", "--approve-above-usd", "5")...).ended(t))
+		signal(t, id, "end", scriptedEnd{Failure: "AdminKeyRejected"})
+		require.Error(t, temporalClient.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
+
+		open := begin(t.Context(), t, address, run("gated", "--continue")...)
+		require.Equal(t, exitUsage, open.ended(t))
+		require.Equal(t, "starter: charges of "+id+" needed an approval, and some may have been rejected: "+
+			"give --approve all or --approve-above-usd as before, since without they would all be charged\n", open.errors.String())
+		again := begin(t.Context(), t, address, run("gated", "--continue", "--approve-above-usd", "5")...)
+		require.Equal(t, exitOK, again.ended(t), again.errors.String())
+		signal(t, id, "end", scriptedEnd{Summary: exampleSummary()})
+	})
+
 	t.Run("a starter with another codec key says so", func(t *testing.T) {
 		t.Parallel()
 		const id = "billing-locked-2026-11"
