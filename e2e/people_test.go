@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,28 @@ func TestApproval_OnARealServer(t *testing.T) {
 		require.Zero(t, truth.PerCustomer[item], "it was rejected")
 	}
 	refused(t, s, "no run "+id+" goes on", ask("approve", id)...)
+}
+
+func TestApproval_TakesMoreDecisionsThanAServerTakesUpdatesOfOneRun(t *testing.T) {
+	cfg := demoConfig(t, 1).Stack
+	cfg.Faults, cfg.Latency = "none", 0
+	cfg.TemporalArgs = []string{"--dynamic-config-value", "history.maxTotalUpdates=10"}
+	s, err := stack.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	require.NoError(t, s.StartWorker(t.Context()))
+	id := startRun(t, s, "pro", writeList(t, dollarsEach(25, 1)...), "100", "--approve", "all")
+	awaitRun(t, s, id, func(r runStatus) bool { return r.Progress != nil && r.Progress.State == workflows.StateAwaiting })
+	for item := range 25 {
+		verb := "approve"
+		if item%5 == 0 {
+			verb = "reject"
+		}
+		told(t, s, ask(verb, id, "--items", strconv.Itoa(item))...)
+	}
+	summary := awaitSummary(t, s, id)
+	require.Equal(t, 20, summary.Charged)
+	require.Equal(t, 5, summary.Rejected)
 }
 
 func TestApproval_WithoutAPersonEndsByTheClockOrWithTheRun(t *testing.T) {
