@@ -352,6 +352,21 @@ $`, status.stdout.String())
 			b.run(t.Context(), args)
 			return b
 		}
+		require.Contains(t, other(run("foreign")...).stdout.String(), "started billing-foreign-2026-11")
+		require.Eventually(t, func() bool { return failing(t.Context(), temporalClient, "billing-foreign-2026-11") }, 30*time.Second, 50*time.Millisecond)
+		later := newLineWriter()
+		foreign := setup(t)
+		foreign.dial, foreign.program.stderr = temporaldial.Dial, later
+		foreign.env["TEMPORAL_ADDRESS"], foreign.env[payloadcodec.KeyVariable] = address, "other: "+strings.Repeat("8b", payloadcodec.KeySize)
+		clock := time.Now()
+		foreign.now = func() time.Time { clock = clock.Add(time.Second); return clock }
+		ctx, interrupt := context.WithCancel(t.Context())
+		watching := make(chan int, 1)
+		go func() { watching <- foreign.run(ctx, []string{"status", "billing-foreign-2026-11", "--wait"}) }()
+		later.await(t, "a worker fails at the run's tasks and tries again: its log tells why; it may have other codec keys than this starter")
+		interrupt()
+		require.Equal(t, exitInterrupted, <-watching)
+
 		const why = "its worker encrypts with a key that is not among ours (other): give both the same keys, by --codec-key-file or --state-dir"
 		for _, verb := range []string{"pause", "approve"} {
 			b := other(verb, id, "--by", "Ada", "--reason", "ok")

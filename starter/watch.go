@@ -95,6 +95,9 @@ func (p *program) follow(ctx context.Context, connected client.Client, opts clie
 		}
 		if !told && p.now().Sub(moved) > patience {
 			told = true
+			if failing(looking, connected, run.GetID()) {
+				stuck = "a worker fails at the run's tasks and tries again: its log tells why; it may have other codec keys than this starter"
+			}
 			view.note(stuck)
 		}
 		select {
@@ -106,6 +109,14 @@ func (p *program) follow(ctx context.Context, connected client.Client, opts clie
 		case <-ticker.C:
 		}
 	}
+}
+
+// failing reports whether a worker has the run in hand and does not get on with it.
+func failing(ctx context.Context, connected client.Client, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	described, err := connected.DescribeWorkflowExecution(ctx, id, "")
+	return err == nil && described.GetPendingWorkflowTask().GetAttempt() > 1
 }
 
 func queryProgress(ctx context.Context, connected client.Client, id string) (workflows.Progress, error) {
