@@ -22,7 +22,7 @@ func writeSummary(out io.Writer, s workflows.Summary) error {
 	if err := writeNotices(out, s); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s.StopReason), keyEnd(s))
+	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s), keyEnd(s))
 	return err
 }
 
@@ -72,8 +72,12 @@ func spendTable(s workflows.Summary) table.Writer {
 
 // ending explains the stop reasons that a person is likely to meet; the others
 // are named as they are.
-func ending(reason string) string {
-	if reason == "" {
+func ending(s workflows.Summary) string {
+	reason := s.StopReason
+	switch {
+	case reason == "" && s.Rejected > 0:
+		return "Every customer was attempted, but for those who were rejected."
+	case reason == "":
 		return "Every customer was attempted."
 	}
 	why := map[string]string{

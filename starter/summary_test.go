@@ -86,6 +86,15 @@ func TestWriteSummary_OfARunWithoutAKeyNamesNone(t *testing.T) {
 	require.Contains(t, out.String(), "Every customer was attempted.\nIt had no vault key.\n")
 }
 
+func TestWriteSummary_SaysThatTheRejectedWereNotAttempted(t *testing.T) {
+	t.Parallel()
+	s := exampleSummary()
+	s.StopReason, s.Rejected = "", 3
+	var out bytes.Buffer
+	require.NoError(t, writeSummary(&out, s))
+	require.Contains(t, out.String(), "\nEvery customer was attempted, but for those who were rejected.\n")
+}
+
 func TestWriteSummary_FitsAStandardTerminal(t *testing.T) {
 	t.Parallel()
 	s := exampleSummary()
