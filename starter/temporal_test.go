@@ -30,6 +30,12 @@ func scripted(ctx workflow.Context, in workflows.BillingInput) (workflows.Summar
 	if err != nil {
 		return workflows.Summary{}, err
 	}
+	err = workflow.SetUpdateHandler(ctx, workflows.UpdateRaiseBudget, func(_ workflow.Context, r workflows.BudgetRaise) (workflows.Raised, error) {
+		return workflows.Raised{CapUSD: r.BudgetUSD, RemainingUSD: money.Dollar, StopReason: progress.StopReason}, nil
+	})
+	if err != nil {
+		return workflows.Summary{}, err
+	}
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		for {
 			workflow.GetSignalChannel(ctx, "show").Receive(ctx, &progress)
@@ -339,6 +345,26 @@ $`, status.stdout.String())
 		again := begin(t.Context(), t, address, run("gated", "--continue", "--approve-above-usd", "5")...)
 		require.Equal(t, exitOK, again.ended(t), again.errors.String())
 		signal(t, id, "end", scriptedEnd{Summary: exampleSummary()})
+	})
+
+	t.Run("a raise that came too late is told as one", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-raised-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("raised")...).ended(t))
+		raise := []string{"raise-budget", id, "--budget-usd", "800", "--by", "Ada", "--reason", "ok"}
+		inTime := begin(t.Context(), t, address, raise...)
+		require.Equal(t, exitOK, inTime.ended(t), inTime.errors.String())
+		require.Equal(t, "raised the budget of "+id+" to $800.00; $1.00 left\n", inTime.stdout.String())
+
+		signal(t, id, "show", workflows.Progress{StopReason: "CapExhausted"})
+		require.Eventually(t, func() bool {
+			progress, err := queryProgress(t.Context(), temporalClient, id)
+			return err == nil && progress.StopReason != ""
+		}, 30*time.Second, 20*time.Millisecond)
+		late := begin(t.Context(), t, address, append(raise, "--json")...)
+		require.Equal(t, exitAttention, late.ended(t))
+		require.Contains(t, late.stdout.String(), `"stop_reason": "CapExhausted"`)
+		require.Equal(t, "starter: "+id+" was stopped by CapExhausted meanwhile: finish it by 'starter run --continue' when it has ended\n", late.errors.String())
 	})
 
 	t.Run("a starter with another codec key says so", func(t *testing.T) {

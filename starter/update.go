@@ -179,9 +179,13 @@ func (p *program) raiseBudgetCommand() *cobra.Command {
 				return err
 			}
 			if i.asJSON {
-				return writeJSON(p.stdout, raised)
+				err = writeJSON(p.stdout, raised)
+			} else {
+				_, err = fmt.Fprintf(p.stdout, "raised the budget of %s to %s; %s left\n", id, dollars(raised.CapUSD), dollars(raised.RemainingUSD))
 			}
-			_, err = fmt.Fprintf(p.stdout, "raised the budget of %s to %s; %s left\n", id, dollars(raised.CapUSD), dollars(raised.RemainingUSD))
+			if err == nil && raised.StopReason != "" {
+				err = &exit{code: exitAttention, text: fmt.Sprintf("%s was stopped by %s meanwhile: finish it by 'starter run --continue' when it has ended", id, raised.StopReason)}
+			}
 			return err
 		})
 	cmd.Flags().StringVar(&budget, "budget-usd", "", "the run's whole budget from now on, in dollars")

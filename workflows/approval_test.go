@@ -300,6 +300,26 @@ func TestRaiseBudget_IsAnsweredByTheLedgersBudgetAndNeverLowers(t *testing.T) {
 	require.Equal(t, 800*money.Dollar, after.CapUSD)
 }
 
+func TestRaiseBudget_SaysThatTheRunStoppedWhileItWasRaised(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(40)
+	b.expectFetches()
+	b.env.OnActivity(b.act.ChargeCustomer, mock.Anything, mock.Anything).
+		Return(activities.ChargeResult{}, terminal(activities.TypeCapExhausted)).After(20 * time.Second)
+	b.spend = []activities.Spend{settled(0)}
+	b.expectEnds("key_1")
+	b.env.OnActivity(b.act.RaiseBudget, mock.Anything, mock.Anything).
+		Return(activities.RunBudget{CapUSD: 800 * money.Dollar, RemainingUSD: 800 * money.Dollar}, nil).After(10 * time.Second)
+
+	raised := b.after(15*time.Second, workflows.UpdateRaiseBudget, workflows.BudgetRaise{Person: ada, BudgetUSD: 800 * money.Dollar})
+	b.run(t, billingInput(40))
+
+	require.Equal(t, workflows.Raised{
+		CapUSD: 800 * money.Dollar, RemainingUSD: 800 * money.Dollar, StopReason: activities.TypeCapExhausted,
+	}, raised.value)
+}
+
 func TestApprovalInput_IsCheckedBeforeARunStarts(t *testing.T) {
 	t.Parallel()
 	for sentence, approval := range map[string]workflows.ApprovalInput{

@@ -69,6 +69,9 @@ type BudgetRaise struct {
 type Raised struct {
 	CapUSD       money.USD `json:"cap_usd"`
 	RemainingUSD money.USD `json:"remaining_usd"`
+	// StopReason is why the run stopped meanwhile, so that the raise is of use only to
+	// another run that continues it; empty: it goes on.
+	StopReason string `json:"stop_reason,omitempty"`
 }
 
 func (b *billing) takeUpdates(ctx workflow.Context) error {
@@ -197,7 +200,7 @@ func (b *billing) raiseBudget(ctx workflow.Context, r BudgetRaise) (Raised, erro
 		return Raised{}, err
 	}
 	b.state.CapUSD = max(b.state.CapUSD, budget.CapUSD)
-	return Raised{CapUSD: budget.CapUSD, RemainingUSD: budget.RemainingUSD}, nil
+	return Raised{CapUSD: budget.CapUSD, RemainingUSD: budget.RemainingUSD, StopReason: b.stop}, nil
 }
 
 // cap is the run's budget as far as the run knows.
