@@ -15,6 +15,7 @@ import (
 
 	"github.com/tollgate/tollgate/activities"
 	"github.com/tollgate/tollgate/activities/customerlist"
+	"github.com/tollgate/tollgate/activities/outcome"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 )
 
@@ -178,6 +179,10 @@ func TestControlPlane_OfAnotherLedgerIsAskedAgainAndNeverBelieved(t *testing.T) 
 				_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", KeyID: "key_1", Items: []int{1}})
 				return err
 			},
+			"read of what was not tried": func(b *testBundle) error {
+				_, err := b.env.ExecuteActivity(b.act.ReadUntried, activities.UntriedInput{RunLabel: "run", KeyID: "key_1", Items: outcome.Span(1, 2)})
+				return err
+			},
 			"read of nothing": func(b *testBundle) error {
 				_, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{RunLabel: "run", KeyID: "key_1"})
 				return err
@@ -209,8 +214,9 @@ func TestRevokeVaultKey_RevokesOneKeyAndNotTheRun(t *testing.T) {
 	require.Equal(t, "/vault/keys/key_1", sent.path)
 }
 
-func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
-	t.Parallel()
+// provingSetup is a ledger that knows of items 0 to 6, in each state that there is.
+func provingSetup(t *testing.T) *testBundle {
+	t.Helper()
 	calls := map[string]any{
 		"r-0": map[string]any{"state": "settled", "settled_usd": "19.99", "hold_usd": "20.00"},
 		"r-1": map[string]any{"state": "committed", "settled_usd": "0.00", "hold_usd": "20.00"},
@@ -235,6 +241,12 @@ func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
 		}
 		answerJSON(w, http.StatusOK, page)
 	}
+	return b
+}
+
+func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
+	t.Parallel()
+	b := provingSetup(t)
 	value, err := b.env.ExecuteActivity(b.act.ReadOutcomes, activities.OutcomesInput{
 		RootWorkflowID: "r", RunLabel: "run", KeyID: "key_1", Items: []int{0, 1, 2, 3, 4, 5, 6, 7},
 	})
@@ -251,6 +263,29 @@ func TestReadOutcomes_TellsWhatTheLedgerProves(t *testing.T) {
 		{Item: 6, State: activities.LedgerPending},
 		{Item: 7, State: activities.LedgerNone},
 	}, result.Outcomes)
+}
+
+func TestReadUntried_TellsOfThoseItemsThatSomebodyHasTried(t *testing.T) {
+	t.Parallel()
+	for sentence, keyID := range map[string]string{"of the run's own ledger": "key_1", "of a run without a key": ""} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			b := provingSetup(t)
+			value, err := b.env.ExecuteActivity(b.act.ReadUntried, activities.UntriedInput{
+				RootWorkflowID: "r", RunLabel: "run", KeyID: keyID, Items: outcome.Ranges{{From: 0, To: 4}, {From: 5, To: 9}},
+			})
+			require.NoError(t, err)
+			var found activities.UntriedResult
+			require.NoError(t, value.Get(&found))
+			require.Equal(t, activities.UntriedResult{
+				Items: outcome.Ranges{{From: 0, To: 3}, {From: 5, To: 7}},
+				Tally: outcome.Tally{Charged: 2, Declined: 1, Unknown: 2, ChargedUSD: 39*money.Dollar + 99*money.Cent},
+				Exceptions: outcome.Exceptions{
+					Declined: outcome.Ranges{{From: 2, To: 3}}, Unknown: outcome.Ranges{{From: 5, To: 7}},
+				},
+			}, found)
+		})
+	}
 }
 
 func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
@@ -270,7 +305,7 @@ func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
 			"budget": map[string]any{
 				"cap_usd": "500.00", "settled_usd": "400.00", "committed_usd": "30.00", "reserved_usd": "20.00", "unknown_usd": "10.00", "remaining_usd": "40.00",
 			},
-			"calls": map[string]any{"in_flight": 2, "unknown": 1},
+			"calls": map[string]any{"in_flight": 2, "unknown": 1, "settled": 4, "committed": 3, "released": 9},
 		}}})
 	}
 	value, err := b.env.ExecuteActivity(b.act.SpendReport, activities.ReportInput{RunLabel: "temporal/default/x", KeyID: "key_1"})
@@ -279,7 +314,7 @@ func TestSpendReport_ReadsTheRunsBudget(t *testing.T) {
 	require.NoError(t, value.Get(&spend))
 	require.Equal(t, activities.Spend{
 		CapUSD: 500 * money.Dollar, SettledUSD: 400 * money.Dollar, CommittedUSD: 30 * money.Dollar,
-		ReservedUSD: 20 * money.Dollar, UnknownUSD: 10 * money.Dollar, InFlight: 2, Unknown: 1,
+		ReservedUSD: 20 * money.Dollar, UnknownUSD: 10 * money.Dollar, InFlight: 2, Unknown: 1, Charged: 7,
 	}, spend)
 }
 

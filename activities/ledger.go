@@ -110,6 +110,7 @@ type Spend struct {
 	UnknownUSD   money.USD `json:"unknown_usd"`
 	InFlight     int       `json:"in_flight"`
 	Unknown      int       `json:"unknown"`
+	Charged      int       `json:"charged,omitempty"` // calls whose effect is certain
 }
 
 // SpendReport reads the run's budget and its calls that have no proven outcome.
@@ -130,5 +131,6 @@ func (a *Activities) SpendReport(ctx context.Context, in ReportInput) (Spend, er
 		UnknownUSD:   report.Budget.UnknownUSD,
 		InFlight:     report.Calls.InFlight,
 		Unknown:      report.Calls.Unknown,
+		Charged:      report.Calls.Settled + report.Calls.Committed,
 	}, nil
 }

@@ -311,6 +311,27 @@ func TestContinue_NeedsMoreBudgetWhereThatWasUsedUp(t *testing.T) {
 	require.Equal(t, 20, e.truth().Charges)
 }
 
+func TestContinue_CountsWhomTheFirstRunChargedBehindTheOneWhoStopsBoth(t *testing.T) {
+	s := startStack(t, 500*time.Millisecond)
+	amounts := dollarsEach(30, 1)
+	amounts[3] = 500
+	list := writeList(t, amounts...)
+	id := startRun(t, s, "pro", list, "100", "--window", "30")
+	first := awaitSummary(t, s, id)
+	require.Equal(t, "CapExhausted", first.StopReason)
+	require.Equal(t, 29, first.Charged, "all were under way when one did not fit")
+
+	told(t, s, "run", "--plan", "pro", "--period", "2026-11", "--customers", list, "--budget-usd", "100", "--window", "1", "--continue", "--wait", "--json")
+	second := awaitSummary(t, s, id)
+	require.Equal(t, "CapExhausted", second.StopReason)
+	require.Equal(t, 29, second.Charged)
+	require.Zero(t, second.NotAttempted)
+	require.Equal(t, 29*money.Dollar, second.SettledUSD)
+	truth, err := s.Truth(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 29, truth.Charges)
+}
+
 func TestContinue_IsRefusedWhereItCouldDoHarm(t *testing.T) {
 	e := startEnded(t, 30, 0)
 	code, _, said := e.bill("--continue")

@@ -36,8 +36,6 @@ func (a *approvalFlags) input() (*workflows.ApprovalInput, error) {
 		return nil, usage(fmt.Sprintf("--approve is %q: it takes 'all'; --approve-above-usd takes an amount", a.mode))
 	case in.All && a.above != "":
 		return nil, usage("give --approve all or --approve-above-usd, not both")
-	case !in.All && a.above == "" && a.onTimeout != workflows.Reject:
-		return nil, usage("--on-approval-timeout is for charges that wait: give --approve all or --approve-above-usd too")
 	case !in.All && a.above == "":
 		return nil, nil
 	case a.above != "":

@@ -17,7 +17,9 @@ func attention(s workflows.Summary) error {
 		look = "audit --run-label " + label + " --limit 0"
 	}
 	if s.Failed > 0 {
-		look = "audit " + s.WorkflowID + " --limit 0 --verdict released"
+		// By the vendor, or by the proxy before anything was sent.
+		log := "audit " + s.WorkflowID + " --limit 0 --verdict "
+		look = log + "released' and 'starter " + log + "denied"
 	}
 	if s.Unknown > 0 {
 		look = "audit " + s.WorkflowID + " --limit 0 --verdict unknown"

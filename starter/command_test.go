@@ -56,11 +56,11 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 		"a negative budget": {
 			args: good + " --budget-usd -5", want: `--budget-usd: "-5" is not an amount of dollars: write digits with at most one decimal point, such as 499.99`},
 		"a budget of zero": {
-			args: good + " --budget-usd 0.00", want: "--budget-usd is zero: nothing could be charged; give an amount of dollars such as 500"},
+			args: good + " --budget-usd 0.00", want: "--budget-usd is zero: give an amount of dollars above it, such as 500"},
 		"a budget that does not fit": {
 			args: good + " --budget-usd 99999999999999", want: `--budget-usd: "99999999999999" is too large: at most 9223372036854 dollars`},
 		"a cap per charge of zero": {
-			args: good + " --per-charge-cap-usd 0", want: "--per-charge-cap-usd is zero: nothing could be charged; give an amount of dollars such as 500"},
+			args: good + " --per-charge-cap-usd 0", want: "--per-charge-cap-usd is zero: give an amount of dollars above it, such as 500"},
 		"a duration without a unit": {
 			args: good + " --key-ttl 2", want: `invalid argument "2" for "--key-ttl" flag: time: missing unit in duration "2"; see 'starter run --help'`},
 		"a key that would outlive a month": {
@@ -69,6 +69,10 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --key-ttl 0s", want: "--key-ttl is 0s: it must be at least 1s, such as 2h or 90s"},
 		"no charge in an activity": {
 			args: good + " --charges-per-activity 0", want: "--charges-per-activity is 0: it must be from 1 to 1000"},
+		"attempts for longer than a vendor remembers them": {
+			args: good + " --charge-timeout 25h", want: "charge timeout 25h0m0s must be from 1s to 24h0m0s"},
+		"a batch that may take a year": {
+			args: good + " --batch-timeout 8760h", want: "batch timeout 8760h0m0s must be from 1s to 2160h0m0s (90 days)"},
 		"an outage that may not last": {
 			args: good + " --outage-limit 0s", want: "--outage-limit is 0s: it must be at least 1s, such as 2h or 90s"},
 		"declines of no earlier run": {
@@ -141,10 +145,20 @@ func TestStarter_TellsBadInputInOneLineAndStartsNothing(t *testing.T) {
 			args: good + " --approve all --on-approval-timeout maybe", want: "what happens at the end of the time for approvals must be approve or reject"},
 		"an end of approvals where nothing waits": {
 			args: good + " --on-approval-timeout approve", want: "--on-approval-timeout is for charges that wait: give --approve all or --approve-above-usd too"},
+		"a time for approvals where nothing waits": {
+			args: good + " --approval-timeout 1h", want: "--approval-timeout is for charges that wait: give --approve all or --approve-above-usd too"},
+		"a key for approved charges where nothing waits": {
+			args: good + " --approved-key-ttl 1h", want: "--approved-key-ttl is for charges that wait: give --approve all or --approve-above-usd too"},
+		"a window of notices that nobody gets": {
+			args: good + " --notice-window 4", want: "--notice-window is for receipts and texts: give --receipts-from, --texts-from or --texts-messaging-service too"},
+		"a seed of a list that is not made up": {
+			args: without("--generate") + " --seed 4", list: listHeader + "cus_1,pm_1,500,usd\n", want: "--seed is for made-up customers"},
 		"an approval by nobody": {
 			args: "approve billing-pro-2026-11", want: "who decides, and why? give --by and --reason: the run's history keeps both"},
 		"an approval of no items": {
 			args: "approve billing-pro-2026-11 --by Ada --reason ok --items 3-1", want: "--items has \"3-1\": give item numbers and ranges such as 3,7-9; 'starter status' shows what waits"},
+		"an approval of what a variable does not hold": {
+			args: "approve billing-pro-2026-11 --by Ada --reason ok --items=", want: "--items is empty: name the items, or leave it out to approve all that wait"},
 		"an approval of an item twice": {
 			args: "reject billing-pro-2026-11 --by Ada --reason ok --items 3,2-4", want: "--items names item 2 twice or more"},
 		"a raise to nothing": {

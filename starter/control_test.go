@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	temporalclient "go.temporal.io/sdk/client"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
@@ -130,6 +132,9 @@ func TestRevoke_ClosesTheRunInTheNamespaceOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	b, plane, flags := proxied(t, map[string]any{"DELETE /vault/keys": client.Revocation{KeyIDs: []string{"key_7"}, RevokedAt: noon, InFlight: 61}})
 	b.env["TEMPORAL_NAMESPACE"] = "prod"
+	b.dial = func(context.Context, temporalclient.Options) (temporalclient.Client, error) {
+		return nil, errors.New("nobody is there")
+	}
 
 	require.Equal(t, exitOK, b.run(t.Context(), append([]string{"revoke", "--plan", "pro", "--period", "2026-11"}, flags...)), b.stderr.String())
 	require.Equal(t, []string{
@@ -138,6 +143,8 @@ func TestRevoke_ClosesTheRunInTheNamespaceOfTheEnvironment(t *testing.T) {
 		"DELETE /vault/keys?agent_run_label=temporal/prod/billing-pro-2026-11/texts",
 	}, plane.asked, "the charges first")
 	require.Equal(t, "closed temporal/prod/billing-pro-2026-11: 3 vault keys revoked at 2026-11-23 12:00:00 UTC, 183 calls still in flight\n", b.stdout.String())
+	require.Equal(t, "its spending is stopped, but the workflow billing-pro-2026-11 could not be told so by way of Temporal (nobody is there): "+
+		"it finds out at its next charge, or when its time for approvals is over", b.errorLine(t))
 }
 
 func TestRevoke_ClosesTheRunOfATenant(t *testing.T) {

@@ -60,7 +60,7 @@ func (p *program) listCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&l.period, "period", "", "runs that bill this month, as YYYY-MM")
-	cmd.Flags().StringVar(&l.state, "state", "", "runs in this state, such as charging or settling")
+	cmd.Flags().StringVar(&l.state, "state", "", "runs in this state: "+strings.Join(states(), ", "))
 	cmd.Flags().BoolVar(&l.open, "open", false, "runs that have not ended")
 	cmd.Flags().IntVar(&l.limit, "limit", 50, "runs at most")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the runs as JSON")
@@ -82,8 +82,8 @@ func (l listing) query() (string, error) {
 		parts = append(parts, workflows.AttributePeriod+" = '"+l.period+"'")
 	}
 	if l.state != "" {
-		if strings.Trim(l.state, "abcdefghijklmnopqrstuvwxyz_") != "" {
-			return "", usage(fmt.Sprintf("--state is %.40q: it must be a state such as charging", l.state))
+		if !slices.Contains(states(), l.state) {
+			return "", usage(fmt.Sprintf("--state is %.40q: it must be one of %s", l.state, strings.Join(states(), ", ")))
 		}
 		parts = append(parts, workflows.AttributeState+" = '"+l.state+"'")
 	}
@@ -91,6 +91,14 @@ func (l listing) query() (string, error) {
 		parts = append(parts, "ExecutionStatus = 'Running'")
 	}
 	return strings.Join(parts, " AND "), nil
+}
+
+// states are those that a run may be in.
+func states() []string {
+	return []string{
+		workflows.StateStarting, workflows.StateCharging, workflows.StateAwaiting, workflows.StateStopping,
+		workflows.StateSettling, workflows.StateNotifying, workflows.StateDone,
+	}
 }
 
 func (p *program) list(ctx context.Context, query string, limit int, asJSON bool) error {

@@ -96,7 +96,7 @@ func TestList_RefusesWhatWouldBecomeAnotherQuery(t *testing.T) {
 		want string
 	}{
 		"a period with a quote": {[]string{"--period", "2026-11' OR '1'='1"}, `period "2026-11' OR '1'='1" must be a month such as 2026-11`},
-		"a state with a quote":  {[]string{"--state", "x' OR 'y'='y"}, `--state is "x' OR 'y'='y": it must be a state such as charging`},
+		"a state with a quote":  {[]string{"--state", "x' OR 'y'='y"}, `--state is "x' OR 'y'='y": it must be one of starting, charging, awaiting_approval, stopping, settling, notifying, done`},
 		"no runs":               {[]string{"--limit", "0"}, "--limit is 0: it must be from 1 to 1000"},
 		"too many runs":         {[]string{"--limit", "1001"}, "--limit is 1001: it must be from 1 to 1000"},
 	} {

@@ -19,7 +19,8 @@
 //	2    a flag, an argument or the customer list cannot be used; nothing was started
 //	3    the plan was already billed for that period, or is being billed right now
 //	4    with --wait: the run ended but a person has to look: charges are unknown or
-//	     failed, its key outlived it, or something else than its budget stopped it
+//	     failed, its key outlived it, or something else than its budget stopped it;
+//	     of raise-budget: the run had stopped by then
 //	130  interrupted; a run that was being watched goes on
 package main
 

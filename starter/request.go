@@ -135,6 +135,9 @@ func (r *request) terms(ctx context.Context) (workflows.BillingInput, error) {
 	if err := r.checkBounds(); err != nil {
 		return in, err
 	}
+	if err := r.checkEffect(in); err != nil {
+		return in, err
+	}
 	if in.Customers, err = r.source(); err != nil {
 		return in, err
 	}
@@ -186,6 +189,27 @@ func (r *request) checkBounds() error {
 	return nil
 }
 
+// checkEffect refuses flags that would change nothing: whoever gives one believes
+// that it does.
+func (r *request) checkEffect(in workflows.BillingInput) error {
+	for _, f := range []struct {
+		name    string
+		effect  bool
+		missing string
+	}{
+		{"approval-timeout", in.Approval != nil, "is for charges that wait: give --approve all or --approve-above-usd too"},
+		{"approved-key-ttl", in.Approval != nil, "is for charges that wait: give --approve all or --approve-above-usd too"},
+		{"on-approval-timeout", in.Approval != nil, "is for charges that wait: give --approve all or --approve-above-usd too"},
+		{"notice-window", in.Receipts != nil || in.Texts != nil, "is for receipts and texts: give --receipts-from, --texts-from or --texts-messaging-service too"},
+		{"seed", r.generate != 0, "is for made-up customers: give --generate too"},
+	} {
+		if r.flags.Changed(f.name) && !f.effect {
+			return usage("--" + f.name + " " + f.missing)
+		}
+	}
+	return nil
+}
+
 func (r *request) source() (customerlist.Source, error) {
 	src := customerlist.Source{AllowDuplicates: r.duplicates}
 	switch {
@@ -216,7 +240,7 @@ func amount(flag, text string) (money.USD, error) {
 		return 0, usage(flag + ": " + err.Error())
 	}
 	if usd == 0 {
-		return 0, usage(flag + " is zero: nothing could be charged; give an amount of dollars such as 500")
+		return 0, usage(flag + " is zero: give an amount of dollars above it, such as 500")
 	}
 	return usd, nil
 }

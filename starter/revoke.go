@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
+	temporalclient "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/workflows"
 )
 
 func (p *program) revokeCommand() *cobra.Command {
@@ -23,7 +28,8 @@ func (p *program) revokeCommand() *cobra.Command {
 		Long: "Revoke every vault key of a run, those of its receipts and texts too, and close the run: no further\n" +
 			"call is reserved and no further key is issued under it. Calls already sent to a vendor run to their\n" +
 			"end and are booked.\n" +
-			"Temporal need not be up; a running workflow sees its key refused, stops and completes.",
+			"Temporal need not be up; a running workflow sees its key refused, stops and completes. Where Temporal\n" +
+			"can be reached, the workflow is told at once, also if it waits for an approval.",
 		Example: "  starter revoke billing-pro-2026-11\n" +
 			"  starter revoke --run-label my-agent/run-17 --tenant acme",
 		Args: oneArgumentAtMost,
@@ -46,6 +52,9 @@ func (p *program) revokeCommand() *cobra.Command {
 					return revokeFailure(address, label, tenant, err)
 				}
 			}
+			if id, err := t.workflowID(args); err == nil {
+				defer p.tellRevoked(cmd.Context(), id)
+			}
 			if asJSON {
 				return writeJSON(p.stdout, revoked)
 			}
@@ -62,6 +71,42 @@ func (p *program) revokeCommand() *cobra.Command {
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the run, if it was begun under one")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write the result as JSON")
 	return cmd
+}
+
+// tellTime bounds the telling of a run: what was asked for is done already.
+const tellTime = 5 * time.Second
+
+// tellRevoked tells the run, so far as Temporal can be reached. One that waits for
+// an approval would otherwise find out at the end of the time for it.
+func (p *program) tellRevoked(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	err := p.sendRevoked(ctx, id)
+	var notFound *serviceerror.NotFound
+	var refused *temporal.ApplicationError
+	if err == nil || errors.As(err, &notFound) || errors.As(err, &refused) {
+		return // it ends already, or has ended
+	}
+	why := oneLine(err.Error())
+	if ctx.Err() != nil {
+		why = "no answer within " + tellTime.String()
+	}
+	_, _ = fmt.Fprintf(p.stderr, "its spending is stopped, but the workflow %s could not be told so by way of Temporal (%s): it finds out at its next charge, or when its time for approvals is over\n", id, why)
+}
+
+func (p *program) sendRevoked(ctx context.Context, id string) error {
+	connected, _, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connected.Close()
+	handle, err := connected.UpdateWorkflow(ctx, temporalclient.UpdateWorkflowOptions{
+		WorkflowID: id, UpdateName: workflows.UpdateRevoked, WaitForStage: temporalclient.WorkflowUpdateStageCompleted,
+	})
+	if err != nil {
+		return err
+	}
+	return handle.Get(ctx, nil)
 }
 
 // revokePhases closes what a billing run keeps under labels of their own.

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -56,7 +57,7 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 
 	reuse := enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 	if in.Continue {
-		if err := p.canContinue(ctx, connected, opts, id); err != nil {
+		if err := p.canContinue(ctx, connected, opts, in, id); err != nil {
 			return err
 		}
 		reuse = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
@@ -80,7 +81,7 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 	}
 	p.announce(in, id)
 	if wait {
-		return p.watchToEnd(ctx, connected, run, asJSON)
+		return p.watchToEnd(ctx, connected, opts, run, asJSON)
 	}
 	label := workflows.RunLabel(opts.Namespace, id)
 	if asJSON {
@@ -91,8 +92,9 @@ func (p *program) bill(ctx context.Context, in workflows.BillingInput, wait, asJ
 }
 
 // canContinue refuses to continue what does not exist or has not ended. A wrong
-// period would otherwise start the billing of another one.
-func (p *program) canContinue(ctx context.Context, connected client.Client, opts client.Options, id string) error {
+// period would otherwise start the billing of another one. Nor does it charge without
+// an approval what waited for one, or was rejected.
+func (p *program) canContinue(ctx context.Context, connected client.Client, opts client.Options, in workflows.BillingInput, id string) error {
 	described, err := connected.DescribeWorkflow(ctx, id, "")
 	var notFound *serviceerror.NotFound
 	switch {
@@ -102,8 +104,34 @@ func (p *program) canContinue(ctx context.Context, connected client.Client, opts
 		return temporaldial.Refusal(opts, "look up "+id, err)
 	case statusName(described.Status) == "running":
 		return p.duplicate(ctx, connected, id)
+	case in.Approval != nil:
+		return nil
+	}
+	before, err := firstInput(ctx, connected, opts, id, described.WorkflowExecution.RunID)
+	switch {
+	case payloadcodec.Unreadable(err):
+		return fmt.Errorf("%s cannot be continued from here: %s", id, p.otherKeys(opts))
+	case err != nil:
+		return temporaldial.Refusal(opts, "read what "+id+" was started with", err)
+	case before.Approval != nil:
+		return usage("charges of " + id + " needed an approval, and some may have been rejected: give --approve all or --approve-above-usd as before, since without they would all be charged")
 	}
 	return nil
+}
+
+// firstInput is what an execution was started with.
+func firstInput(ctx context.Context, connected client.Client, opts client.Options, id, runID string) (workflows.BillingInput, error) {
+	var in workflows.BillingInput
+	events := connected.GetWorkflowHistory(ctx, id, runID, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	if !events.HasNext() {
+		return in, errors.New("its history is gone")
+	}
+	first, err := events.Next()
+	if err != nil {
+		return in, err
+	}
+	err = opts.DataConverter.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in)
+	return in, err
 }
 
 // announce tells what was started; above all, that the budget will not reach

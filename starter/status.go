@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -28,6 +29,8 @@ type status struct {
 	Failure    string              `json:"failure,omitempty"`
 	Progress   *workflows.Progress `json:"progress,omitempty"`
 	Summary    *workflows.Summary  `json:"summary,omitempty"`
+
+	silence string // why there is no progress
 }
 
 func (p *program) statusCommand() *cobra.Command {
@@ -67,7 +70,7 @@ func (p *program) status(ctx context.Context, id string, wait, asJSON bool) erro
 		return temporaldial.Refusal(opts, "look up "+id, err)
 	}
 	if wait {
-		return p.watchToEnd(ctx, connected, connected.GetWorkflow(ctx, id, ""), asJSON)
+		return p.watchToEnd(ctx, connected, opts, connected.GetWorkflow(ctx, id, ""), asJSON)
 	}
 
 	found := status{
@@ -77,7 +80,7 @@ func (p *program) status(ctx context.Context, id string, wait, asJSON bool) erro
 		StartedAt:  described.WorkflowStartTime,
 		ClosedAt:   described.WorkflowCloseTime,
 	}
-	if err := p.lookInside(ctx, connected, &found); err != nil {
+	if err := p.lookInside(ctx, connected, opts, &found); err != nil {
 		return err
 	}
 	if asJSON {
@@ -88,7 +91,7 @@ func (p *program) status(ctx context.Context, id string, wait, asJSON bool) erro
 
 // lookInside asks the run itself: its result if it has one, else its progress,
 // which takes a worker to answer.
-func (p *program) lookInside(ctx context.Context, connected client.Client, found *status) error {
+func (p *program) lookInside(ctx context.Context, connected client.Client, opts client.Options, found *status) error {
 	if found.Status != "running" {
 		var summary workflows.Summary
 		err := connected.GetWorkflow(ctx, found.WorkflowID, "").Get(ctx, &summary)
@@ -104,11 +107,16 @@ func (p *program) lookInside(ctx context.Context, connected client.Client, found
 			found.Summary = &canceled
 			return nil
 		}
-		found.Failure = oneLine(runFailure(found.WorkflowID, err).Error())
+		found.Failure = oneLine(p.runFailure(opts, found.WorkflowID, err).Error())
 	}
 	progress, err := p.queryProgress(ctx, connected, found.WorkflowID)
-	if err == nil {
+	switch {
+	case err == nil:
 		found.Progress = &progress
+	case payloadcodec.Unreadable(err):
+		found.silence = "there is no progress to show: " + p.otherKeys(opts)
+	default:
+		found.silence = fmt.Sprintf("no worker answered on task queue %s, so there is no progress to show; start one with 'worker'", workflows.TaskQueue)
 	}
 	return ctx.Err()
 }
@@ -165,7 +173,7 @@ func (p *program) writeStatus(found status) error {
 		return err
 	}
 	if found.Progress == nil {
-		_, _ = fmt.Fprintf(p.stderr, "no worker answered on task queue %s, so there is no progress to show; start one with 'worker'\n", workflows.TaskQueue)
+		_, _ = fmt.Fprintln(p.stderr, found.silence)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -23,7 +22,7 @@ func writeSummary(out io.Writer, s workflows.Summary) error {
 	if err := writeNotices(out, s); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s.StopReason), keyEnd(s))
+	_, err := fmt.Fprintf(out, "\n%s\n%s\n", ending(s), keyEnd(s))
 	return err
 }
 
@@ -73,8 +72,12 @@ func spendTable(s workflows.Summary) table.Writer {
 
 // ending explains the stop reasons that a person is likely to meet; the others
 // are named as they are.
-func ending(reason string) string {
-	if reason == "" {
+func ending(s workflows.Summary) string {
+	reason := s.StopReason
+	switch {
+	case reason == "" && s.Rejected > 0:
+		return "Every customer was attempted, but for those who were rejected."
+	case reason == "":
 		return "Every customer was attempted."
 	}
 	why := map[string]string{
@@ -86,7 +89,7 @@ func ending(reason string) string {
 		activities.TypeVendorCredentials:  "the vendor refused the proxy's secret",
 		activities.TypeEndpointNotAllowed: "its vault key does not allow the call",
 		activities.TypeProxyUnreachable:   "the vault proxy did not answer for as long as --outage-limit; finish the run with 'starter run --continue'",
-		workflows.StopBatchLost:           "one of its batches did not return within --batch-timeout; finish the run with 'starter run --continue'",
+		workflows.StopBatchLost:           "some charges were cut off, by a batch that was ended or took longer than --batch-timeout; finish the run with 'starter run --continue'",
 		workflows.StopCanceled:            "it was canceled",
 	}[reason]
 	if why == "" {
@@ -96,8 +99,11 @@ func ending(reason string) string {
 }
 
 func keyEnd(s workflows.Summary) string {
-	if s.KeyRevoked {
-		return strings.TrimSpace("Its vault key " + s.KeyID + " is revoked.")
+	switch {
+	case s.KeyID == "":
+		return "It had no vault key."
+	case s.KeyRevoked:
+		return "Its vault key " + s.KeyID + " is revoked."
 	}
 	return "Its vault key " + s.KeyID + " could not be revoked and lives until it expires."
 }

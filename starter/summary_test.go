@@ -77,6 +77,24 @@ Its vault key key_7 could not be revoked and lives until it expires.
 `, budget)
 }
 
+func TestWriteSummary_OfARunWithoutAKeyNamesNone(t *testing.T) {
+	t.Parallel()
+	s := exampleSummary()
+	s.KeyID, s.StopReason = "", ""
+	var out bytes.Buffer
+	require.NoError(t, writeSummary(&out, s))
+	require.Contains(t, out.String(), "Every customer was attempted.\nIt had no vault key.\n")
+}
+
+func TestWriteSummary_SaysThatTheRejectedWereNotAttempted(t *testing.T) {
+	t.Parallel()
+	s := exampleSummary()
+	s.StopReason, s.Rejected = "", 3
+	var out bytes.Buffer
+	require.NoError(t, writeSummary(&out, s))
+	require.Contains(t, out.String(), "\nEvery customer was attempted, but for those who were rejected.\n")
+}
+
 func TestWriteSummary_FitsAStandardTerminal(t *testing.T) {
 	t.Parallel()
 	s := exampleSummary()
@@ -99,7 +117,7 @@ func TestAttention_IsNeededWhenARunDidNotEndAsBoundedRunsDo(t *testing.T) {
 		"nothing stopped it":    {func(s *workflows.Summary) { s.StopReason = "" }, ""},
 		"cards were declined":   {func(s *workflows.Summary) { s.Declined = 500 }, ""},
 		"a charge is unknown":   {func(s *workflows.Summary) { s.Unknown = 1 }, "1 charge of unknown outcome; see 'starter audit billing-pro-2026-11 --limit 0 --verdict unknown'"},
-		"charges failed":        {func(s *workflows.Summary) { s.Failed = 1200 }, "1,200 charges failed; see 'starter audit billing-pro-2026-11 --limit 0 --verdict released'"},
+		"charges failed":        {func(s *workflows.Summary) { s.Failed = 1200 }, "1,200 charges failed; see 'starter audit billing-pro-2026-11 --limit 0 --verdict released' and 'starter audit billing-pro-2026-11 --limit 0 --verdict denied'"},
 		"somebody stopped it":   {func(s *workflows.Summary) { s.StopReason = activities.TypeKeyRevoked }, "it was stopped by KeyRevoked; see 'starter report billing-pro-2026-11'"},
 		"its key lives on":      {func(s *workflows.Summary) { s.KeyRevoked = false }, "its vault key key_7 could not be revoked ('starter revoke billing-pro-2026-11'); see 'starter report billing-pro-2026-11'"},
 		"the ledger was silent": {func(s *workflows.Summary) { s.LedgerRead = false }, "the ledger could not be read at the end; see 'starter report billing-pro-2026-11'"},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -26,6 +27,12 @@ import (
 func scripted(ctx workflow.Context, in workflows.BillingInput) (workflows.Summary, error) {
 	progress := workflows.Progress{State: workflows.StateStarting, Customers: in.Pinned.Count, CapUSD: in.BudgetUSD}
 	err := workflow.SetQueryHandler(ctx, workflows.QueryProgress, func() (workflows.Progress, error) { return progress, nil })
+	if err != nil {
+		return workflows.Summary{}, err
+	}
+	err = workflow.SetUpdateHandler(ctx, workflows.UpdateRaiseBudget, func(_ workflow.Context, r workflows.BudgetRaise) (workflows.Raised, error) {
+		return workflows.Raised{CapUSD: r.BudgetUSD, RemainingUSD: money.Dollar, StopReason: progress.StopReason}, nil
+	})
 	if err != nil {
 		return workflows.Summary{}, err
 	}
@@ -322,6 +329,79 @@ $`, status.stdout.String())
 		status := begin(t.Context(), t, address, "status", "billing-never-2026-11")
 		require.Equal(t, exitError, status.ended(t))
 		require.Equal(t, "starter: there is no run billing-never-2026-11 in namespace default; 'starter run' starts one\n", status.errors.String())
+	})
+
+	t.Run("a run whose charges needed an approval is not continued without one", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-gated-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("gated", "--approve-above-usd", "5")...).ended(t))
+		signal(t, id, "end", scriptedEnd{Failure: "AdminKeyRejected"})
+		require.Error(t, temporalClient.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
+
+		open := begin(t.Context(), t, address, run("gated", "--continue")...)
+		require.Equal(t, exitUsage, open.ended(t))
+		require.Equal(t, "starter: charges of "+id+" needed an approval, and some may have been rejected: "+
+			"give --approve all or --approve-above-usd as before, since without they would all be charged\n", open.errors.String())
+		again := begin(t.Context(), t, address, run("gated", "--continue", "--approve-above-usd", "5")...)
+		require.Equal(t, exitOK, again.ended(t), again.errors.String())
+		signal(t, id, "end", scriptedEnd{Summary: exampleSummary()})
+	})
+
+	t.Run("a raise that came too late is told as one", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-raised-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("raised")...).ended(t))
+		raise := []string{"raise-budget", id, "--budget-usd", "800", "--by", "Ada", "--reason", "ok"}
+		inTime := begin(t.Context(), t, address, raise...)
+		require.Equal(t, exitOK, inTime.ended(t), inTime.errors.String())
+		require.Equal(t, "raised the budget of "+id+" to $800.00; $1.00 left\n", inTime.stdout.String())
+
+		signal(t, id, "show", workflows.Progress{StopReason: "CapExhausted"})
+		require.Eventually(t, func() bool {
+			progress, err := queryProgress(t.Context(), temporalClient, id)
+			return err == nil && progress.StopReason != ""
+		}, 30*time.Second, 20*time.Millisecond)
+		late := begin(t.Context(), t, address, append(raise, "--json")...)
+		require.Equal(t, exitAttention, late.ended(t))
+		require.Contains(t, late.stdout.String(), `"stop_reason": "CapExhausted"`)
+		require.Equal(t, "starter: "+id+" was stopped by CapExhausted meanwhile: finish it by 'starter run --continue' when it has ended\n", late.errors.String())
+	})
+
+	t.Run("a starter with another codec key says so", func(t *testing.T) {
+		t.Parallel()
+		const id = "billing-locked-2026-11"
+		require.Equal(t, exitOK, begin(t.Context(), t, address, run("locked")...).ended(t))
+		other := func(args ...string) *testBundle {
+			b := setup(t)
+			b.dial = temporaldial.Dial
+			b.env["TEMPORAL_ADDRESS"], b.env[payloadcodec.KeyVariable] = address, "other: "+strings.Repeat("8b", payloadcodec.KeySize)
+			b.run(t.Context(), args)
+			return b
+		}
+		require.Contains(t, other(run("foreign")...).stdout.String(), "started billing-foreign-2026-11")
+		require.Eventually(t, func() bool { return failing(t.Context(), temporalClient, "billing-foreign-2026-11") }, 30*time.Second, 50*time.Millisecond)
+		later := newLineWriter()
+		foreign := setup(t)
+		foreign.dial, foreign.program.stderr = temporaldial.Dial, later
+		foreign.env["TEMPORAL_ADDRESS"], foreign.env[payloadcodec.KeyVariable] = address, "other: "+strings.Repeat("8b", payloadcodec.KeySize)
+		clock := time.Now()
+		foreign.now = func() time.Time { clock = clock.Add(time.Second); return clock }
+		ctx, interrupt := context.WithCancel(t.Context())
+		watching := make(chan int, 1)
+		go func() { watching <- foreign.run(ctx, []string{"status", "billing-foreign-2026-11", "--wait"}) }()
+		later.await(t, "a worker fails at the run's tasks and tries again: its log tells why; it may have other codec keys than this starter")
+		interrupt()
+		require.Equal(t, exitInterrupted, <-watching)
+
+		const why = "its worker encrypts with a key that is not among ours (other): give both the same keys, by --codec-key-file or --state-dir"
+		for _, verb := range []string{"pause", "approve"} {
+			b := other(verb, id, "--by", "Ada", "--reason", "ok")
+			require.Equal(t, "starter: "+id+" was asked, and "+why, b.errorLine(t))
+		}
+		require.Equal(t, "there is no progress to show: "+why, other("status", id).errorLine(t))
+		signal(t, id, "end", scriptedEnd{Failure: "AdminKeyRejected"})
+		require.Error(t, temporalClient.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
+		require.Contains(t, other("status", id).stdout.String(), id+" ended, and "+why)
 	})
 
 	t.Run("a namespace that is not there", func(t *testing.T) {

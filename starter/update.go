@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/worker/temporaldial"
 	"github.com/tollgate/tollgate/workflows"
 )
@@ -68,6 +70,8 @@ func (p *program) ask(ctx context.Context, id, update string, arg, answer any) e
 	switch {
 	case err == nil:
 		return nil
+	case payloadcodec.Unreadable(err):
+		return fmt.Errorf("%s was asked, and %s", id, p.otherKeys(opts))
 	case errors.As(err, &refused):
 		return fmt.Errorf("%s changed nothing: %s", id, refused.Message())
 	case errors.As(err, &notFound):
@@ -78,9 +82,21 @@ func (p *program) ask(ctx context.Context, id, update string, arg, answer any) e
 	return temporaldial.Refusal(opts, update+" "+id, err)
 }
 
+// otherKeys explains why what Temporal stores cannot be read here. Nobody who has
+// not the worker's key gets anything done either.
+func (p *program) otherKeys(opts client.Options) string {
+	ours := "others"
+	if keys, err := p.keys.Keys(p.env, opts.HostPort); err == nil {
+		ours = strings.Join(keys.IDs(), ", ")
+	}
+	return "its worker encrypts with a key that is not among ours (" + ours + "): give both the same keys, by --codec-key-file or --state-dir"
+}
+
 func (p *program) decideCommand(decision string) *cobra.Command {
 	var i intervention
 	var items string
+	// An empty one is a variable that was not set rather than a wish for everything.
+	var itemsGiven func() bool
 	long := "Approve charges that wait for it. They are made with a vault key of their own, issued after the\n" +
 		"last decision, on the same budget."
 	if decision == workflows.Reject {
@@ -91,6 +107,9 @@ func (p *program) decideCommand(decision string) *cobra.Command {
 	}[decision], long+"\nWithout --items: all that wait.",
 		"  starter "+decision+" billing-pro-2026-11 --items 3,7-9 --by 'Ada Lovelace' --reason 'checked against the contract'",
 		func(ctx context.Context, id string) error {
+			if items == "" && itemsGiven() {
+				return usage("--items is empty: name the items, or leave it out to " + decision + " all that wait")
+			}
 			chosen, err := parseItems(items)
 			if err != nil {
 				return err
@@ -107,6 +126,7 @@ func (p *program) decideCommand(decision string) *cobra.Command {
 			return err
 		})
 	cmd.Flags().StringVar(&items, "items", "", "which, by item number, such as 3,7-9")
+	itemsGiven = func() bool { return cmd.Flags().Changed("items") }
 	return cmd
 }
 
@@ -159,9 +179,13 @@ func (p *program) raiseBudgetCommand() *cobra.Command {
 				return err
 			}
 			if i.asJSON {
-				return writeJSON(p.stdout, raised)
+				err = writeJSON(p.stdout, raised)
+			} else {
+				_, err = fmt.Fprintf(p.stdout, "raised the budget of %s to %s; %s left\n", id, dollars(raised.CapUSD), dollars(raised.RemainingUSD))
 			}
-			_, err = fmt.Fprintf(p.stdout, "raised the budget of %s to %s; %s left\n", id, dollars(raised.CapUSD), dollars(raised.RemainingUSD))
+			if err == nil && raised.StopReason != "" {
+				err = &exit{code: exitAttention, text: fmt.Sprintf("%s was stopped by %s meanwhile: finish it by 'starter run --continue' when it has ended", id, raised.StopReason)}
+			}
 			return err
 		})
 	cmd.Flags().StringVar(&budget, "budget-usd", "", "the run's whole budget from now on, in dollars")

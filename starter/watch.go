@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/workflows"
 )
 
@@ -23,10 +24,10 @@ const (
 )
 
 // watchToEnd follows a run until it ends, then writes its summary.
-func (p *program) watchToEnd(ctx context.Context, connected client.Client, run client.WorkflowRun, asJSON bool) error {
+func (p *program) watchToEnd(ctx context.Context, connected client.Client, opts client.Options, run client.WorkflowRun, asJSON bool) error {
 	id := run.GetID()
 	view := p.progressView(id)
-	summary, err := p.follow(ctx, connected, run, view)
+	summary, err := p.follow(ctx, connected, opts, run, view)
 	view.end()
 	if ctx.Err() != nil {
 		return &exit{code: exitInterrupted, text: fmt.Sprintf("no longer watching, but %s goes on: 'starter status %s --wait' watches again, 'starter revoke %s' stops its spending", id, id, id)}
@@ -35,7 +36,7 @@ func (p *program) watchToEnd(ctx context.Context, connected client.Client, run c
 	if canceled, ok := canceledSummary(err); ok {
 		summary = canceled
 	} else if err != nil {
-		return runFailure(id, err)
+		return p.runFailure(opts, id, err)
 	}
 	if asJSON {
 		err = writeJSON(p.stdout, summary)
@@ -46,7 +47,7 @@ func (p *program) watchToEnd(ctx context.Context, connected client.Client, run c
 	case err != nil:
 		return err
 	case failure != nil:
-		return runFailure(id, failure)
+		return p.runFailure(opts, id, failure)
 	}
 	return attention(summary)
 }
@@ -63,7 +64,7 @@ func canceledSummary(err error) (workflows.Summary, bool) {
 }
 
 // follow waits for the result; meanwhile it asks the run for its progress.
-func (p *program) follow(ctx context.Context, connected client.Client, run client.WorkflowRun, view progressView) (workflows.Summary, error) {
+func (p *program) follow(ctx context.Context, connected client.Client, opts client.Options, run client.WorkflowRun, view progressView) (workflows.Summary, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	looking, stopLooking := context.WithCancel(ctx)
@@ -82,6 +83,9 @@ func (p *program) follow(ctx context.Context, connected client.Client, run clien
 	for {
 		progress, err := p.queryProgress(looking, connected, run.GetID())
 		stuck := "no answer from the run: is a worker up on task queue " + workflows.TaskQueue + "?"
+		if payloadcodec.Unreadable(err) {
+			stuck = "no progress can be shown: " + p.otherKeys(opts)
+		}
 		if err == nil {
 			view.show(progress)
 			stuck = "the run is still starting: the worker's log tells what it waits for"
@@ -91,6 +95,9 @@ func (p *program) follow(ctx context.Context, connected client.Client, run clien
 		}
 		if !told && p.now().Sub(moved) > patience {
 			told = true
+			if p.failing(looking, connected, run.GetID()) {
+				stuck = "a worker fails at the run's tasks and tries again: its log tells why; it may have other codec keys than this starter"
+			}
 			view.note(stuck)
 		}
 		select {
@@ -102,6 +109,14 @@ func (p *program) follow(ctx context.Context, connected client.Client, run clien
 		case <-ticker.C:
 		}
 	}
+}
+
+// failing reports whether a worker has the run in hand and does not get on with it.
+func (p *program) failing(ctx context.Context, connected client.Client, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, p.query)
+	defer cancel()
+	described, err := connected.DescribeWorkflowExecution(ctx, id, "")
+	return err == nil && described.GetPendingWorkflowTask().GetAttempt() > 1
 }
 
 func (p *program) queryProgress(ctx context.Context, connected client.Client, id string) (workflows.Progress, error) {
@@ -140,7 +155,7 @@ func finished(s workflows.Summary) workflows.Progress {
 }
 
 // runFailure says in one line why a run has no summary.
-func runFailure(id string, err error) error {
+func (p *program) runFailure(opts client.Options, id string, err error) error {
 	var (
 		application *temporal.ApplicationError
 		terminated  *temporal.TerminatedError
@@ -149,6 +164,8 @@ func runFailure(id string, err error) error {
 	)
 	look := fmt.Sprintf("'starter report %s' shows what it spent", id)
 	switch {
+	case payloadcodec.Unreadable(err):
+		return fmt.Errorf("%s ended, and %s; %s", id, p.otherKeys(opts), look)
 	case errors.As(err, &canceled):
 		return fmt.Errorf("%s was canceled; %s", id, look)
 	case errors.As(err, &terminated):

@@ -115,7 +115,7 @@ func (f *flags) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.proxyURL, "proxy-url", "", "data plane of another vault proxy; none is started here then")
 	fs.StringVar(&f.controlURL, "control-url", "", "control plane of that proxy (default the same as --proxy-url)")
 	fs.IntVar(&f.concurrency, "max-concurrent-activities", 256, "charges and other activities at once in this process")
-	fs.DurationVar(&f.stopTimeout, "stop-timeout", 40*time.Second, "wait for activities under way when stopping; longer than one charge takes")
+	fs.DurationVar(&f.stopTimeout, "stop-timeout", 40*time.Second, "wait for activities under way when stopping; longer than --upstream-timeout and --contention-wait together, which it follows unless given")
 	fs.Float64Var(&f.perSecond, "activities-per-second", 0, "at most so many activities a second for all workers of the task queue together; give each of them the same (default no limit)")
 	fs.StringVar(&f.codecKeys, "codec-key-file", "", "keys that payloads are encrypted with (default $"+
 		payloadcodec.KeyFileVariable+", else $"+payloadcodec.KeyVariable+", else "+payloadcodec.FileName+" in --state-dir, made if need be, if Temporal is on this machine)")
@@ -150,6 +150,15 @@ func (f *flags) config(fs *pflag.FlagSet, p *program) (Config, error) {
 	}
 	if f.stopTimeout <= 0 {
 		return cfg, usage("--stop-timeout is %s: it must be longer than zero, such as 40s", f.stopTimeout)
+	}
+	if f.proxyURL == "" {
+		// What a call may take in the proxy that is here.
+		least := f.embedded.UpstreamTimeout + max(0, f.embedded.ContentionWait)
+		if !fs.Changed("stop-timeout") {
+			cfg.StopTimeout = max(f.stopTimeout, least+drainMargin)
+		} else if f.stopTimeout < least {
+			return cfg, usage("--stop-timeout is %s: a charge under way may take %s (--upstream-timeout and --contention-wait), and one that is cut off has to be proved later; give that much at least", f.stopTimeout, least)
+		}
 	}
 	if f.perSecond < 0 {
 		return cfg, usage("--activities-per-second is %g: it must be above zero, or zero for no limit", f.perSecond)

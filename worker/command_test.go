@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,6 +23,7 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 		"a duration without a unit":        {"--stop-timeout 40", `invalid argument "40" for "--stop-timeout" flag: time: missing unit in duration "40"; see 'worker --help'`},
 		"less than no activity":            {"--activities-per-second -1", "--activities-per-second is -1: it must be above zero, or zero for no limit"},
 		"a stop without patience":          {"--stop-timeout 0s", "--stop-timeout is 0s: it must be longer than zero, such as 40s"},
+		"a stop that cuts charges off":     {"--stop-timeout 45s --upstream-timeout 60s", "--stop-timeout is 45s: a charge under way may take 1m2s (--upstream-timeout and --contention-wait), and one that is cut off has to be proved later; give that much at least"},
 		"an unknown log format":            {"--log-format xml", `--log-format is "xml": it must be text or json`},
 		"an unknown log level":             {"--log-level loud", `--log-level is "loud": it must be debug, info, warn or error`},
 		"half of another proxy":            {"--control-url http://proxy:8788", "--control-url names another proxy's control plane: give its data plane too, with --proxy-url"},
@@ -44,6 +47,26 @@ func TestWorker_TellsBadFlagsInOneLineAndStartsNothing(t *testing.T) {
 			require.NoDirExists(t, state)
 			require.Empty(t, b.stdout.String())
 		})
+	}
+}
+
+func TestWorker_StopsNoSoonerThanAChargeMayTake(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]time.Duration{
+		"":                                       40 * time.Second,
+		"--upstream-timeout 10s":                 40 * time.Second,
+		"--upstream-timeout 60s":                 67 * time.Second,
+		"--contention-wait 20s":                  55 * time.Second,
+		"--stop-timeout 32s":                     32 * time.Second,
+		"--stop-timeout 1s --proxy-url http://p": time.Second, // whose timeouts are not known here
+	} {
+		var f flags
+		set := pflag.NewFlagSet("worker", pflag.ContinueOnError)
+		f.bind(set)
+		require.NoError(t, set.Parse(strings.Fields(args)))
+		cfg, err := f.config(set, setup(t).program)
+		require.NoError(t, err, args)
+		require.Equal(t, want, cfg.StopTimeout, args)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tollgate/tollgate/activities/customerlist"
 	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/workflows"
 )
 
@@ -24,7 +25,7 @@ func TestWorker_OfADeploymentKeepsARunOnTheVersionThatItBeganOn(t *testing.T) {
 	begin := func(build string) *started {
 		b := setup(t)
 		b.env["TEMPORAL_ADDRESS"] = address
-		b.env["TOLLGATE_CODEC_KEY"] = "test: 7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a"
+		b.env[payloadcodec.KeyVariable] = codecKey
 		return b.begin(t, []string{"--proxy-url", proxyServer.URL, "--admin-key-file", b.file(t, "admin.key", "admin_test"),
 			"--log-level", "error", "--deployment-name", "tollgate", "--build-id", build})
 	}
@@ -38,7 +39,7 @@ func TestWorker_OfADeploymentKeepsARunOnTheVersionThatItBeganOn(t *testing.T) {
 	}
 	begin("v1")
 	makeCurrent("v1")
-	run, err := temporalClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "billing-pro-2026-11", TaskQueue: workflows.TaskQueue},
+	run, err := encrypting(t, address).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "billing-pro-2026-11", TaskQueue: workflows.TaskQueue},
 		workflows.Billing, workflows.BillingInput{Plan: "pro", Period: "2026-11", Customers: customerlist.Source{Generate: 1, Seed: 1}, BudgetUSD: 500 * money.Dollar})
 	require.NoError(t, err)
 	<-proxy.reached

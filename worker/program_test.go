@@ -16,6 +16,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"github.com/tollgate/tollgate/worker/payloadcodec"
+	"github.com/tollgate/tollgate/worker/temporaldial"
 )
 
 // mapEnv is an environment of its own for each test.
@@ -180,6 +184,22 @@ func (s *started) ended(t *testing.T) int {
 		require.FailNow(t, "the worker did not end", s.stderr.String())
 		return -1
 	}
+}
+
+// codecKey is what a worker and a client of a test share.
+var codecKey = "test: " + strings.Repeat("7a", payloadcodec.KeySize)
+
+// encrypting is a client that a worker with codecKey takes runs from.
+func encrypting(t *testing.T, address string) client.Client {
+	t.Helper()
+	env := setup(t).env
+	env["TEMPORAL_ADDRESS"], env[payloadcodec.KeyVariable] = address, codecKey
+	opts, err := temporaldial.Options(temporaldial.Config{Env: env})
+	require.NoError(t, err)
+	connected, err := temporaldial.Dial(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(connected.Close)
+	return connected
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/tollgate/tollgate/e2e/peer"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/workflows"
 )
 
@@ -49,7 +50,8 @@ func otherBilling(ctx workflow.Context, _ workflows.BillingInput) (workflows.Sum
 
 func TestReplay_FailsWhereTheCodeDiffersAndTellsWhichRun(t *testing.T) {
 	t.Parallel()
-	connected, address := peer.DevServer(t)
+	_, address := peer.DevServer(t)
+	connected := encrypting(t, address)
 	w := worker.New(connected, workflows.TaskQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(otherBilling, workflow.RegisterOptions{Name: "Billing"})
 	require.NoError(t, w.Start())
@@ -61,7 +63,7 @@ func TestReplay_FailsWhereTheCodeDiffersAndTellsWhichRun(t *testing.T) {
 
 	b := setup(t)
 	b.env["TEMPORAL_ADDRESS"] = address
-	b.env["TOLLGATE_CODEC_KEY"] = "test: 7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a"
+	b.env[payloadcodec.KeyVariable] = codecKey
 	failed := replayedAs(t, b, "replayed 1 runs of default at "+address+", 0 open and 1 closed: 1 differ\n", exitError)
 	require.Regexp(t, `(?m)^billing-other-2026-11, run [0-9a-f-]{36}: .*nondeterministic`, failed.stderr.String())
 	require.Contains(t, failed.stderr.String(), "worker: this code does not fit every run")

@@ -17,6 +17,7 @@ import (
 	"github.com/tollgate/tollgate/activities/customerlist"
 	"github.com/tollgate/tollgate/e2e/peer"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/worker/payloadcodec"
 	"github.com/tollgate/tollgate/workflows"
 )
 
@@ -124,10 +125,10 @@ func TestWorker_FinishesTheChargeUnderWayBeforeItStops(t *testing.T) {
 	proxyServer := httptest.NewServer(proxy)
 	t.Cleanup(proxyServer.Close)
 	b := setup(t)
-	b.env["TEMPORAL_ADDRESS"] = address
+	b.env["TEMPORAL_ADDRESS"], b.env[payloadcodec.KeyVariable] = address, codecKey
 	w := b.begin(t, []string{"--proxy-url", proxyServer.URL, "--admin-key-file", b.file(t, "admin.key", "admin_test"), "--log-level", "error"})
 	source := customerlist.Source{Generate: 1, Seed: 1}
-	_, err := temporalClient.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "billing-pro-2026-11", TaskQueue: workflows.TaskQueue},
+	_, err := encrypting(t, address).ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "billing-pro-2026-11", TaskQueue: workflows.TaskQueue},
 		workflows.Billing, workflows.BillingInput{Plan: "pro", Period: "2026-11", Customers: source, BudgetUSD: 500 * money.Dollar})
 	require.NoError(t, err)
 	<-proxy.reached

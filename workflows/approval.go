@@ -104,21 +104,17 @@ func (b *billing) hold(ctx workflow.Context) error {
 	return nil
 }
 
-// bookHeld counts the items that needed an approval and have not been charged.
-func (b *billing) bookHeld() {
-	gate := b.state.Approvals
-	if gate == nil {
+// leave adds the items that needed an approval and have not been charged.
+func (a *approvals) leave(left *Exceptions) {
+	if a == nil {
 		return
 	}
-	rest := Exceptions{Rejected: gate.Rejected}
-	if !gate.Closed {
-		rest.NotAttempted.Merge(gate.Waiting)
-		rest.NotAttempted.Merge(gate.Approved)
+	left.Rejected.Merge(a.Rejected)
+	if !a.Closed {
+		left.NotAttempted.Merge(a.Waiting)
+		left.NotAttempted.Merge(a.Approved)
 	}
-	b.state.Tally.Count(Rejected, rest.Rejected.Len())
-	b.state.Tally.Count(NotAttempted, rest.NotAttempted.Len())
-	b.state.Exceptions.Merge(rest)
-	gate.Closed = true
+	a.Closed = true
 }
 
 func (b *billing) awaitsApproval() bool {
@@ -129,19 +125,28 @@ func (b *billing) awaitsApproval() bool {
 // decided, and gets a key for what was approved: it draws on the same budget, and
 // did not exist while somebody was thinking it over.
 func (b *billing) approvalGate(ctx workflow.Context) {
-	b.settle(ctx)
-	b.phase = StateAwaiting
 	gate := b.state.Approvals
-	b.awaiting = workflow.Now(ctx).Add(b.in.Approval.Timeout)
+	if b.state.AwaitUntil.IsZero() {
+		b.settle(ctx)
+		b.state.AwaitUntil = workflow.Now(ctx).Add(b.in.Approval.Timeout)
+	}
+	b.phase, b.awaiting = StateAwaiting, true
 	decided := func() bool { return b.stop != "" || (b.state.Paused == "" && len(gate.Waiting) == 0) }
-	inTime, err := workflow.AwaitWithTimeout(ctx, b.in.Approval.Timeout, decided)
+	// A server takes a bounded number of updates in one run of a chain, and then refuses
+	// every further decision.
+	long := func() bool { return b.heard > 0 && workflow.GetInfo(ctx).GetContinueAsNewSuggested() }
+	inTime, err := workflow.AwaitWithTimeout(ctx, b.state.AwaitUntil.Sub(workflow.Now(ctx)), func() bool { return decided() || long() })
 	if err == nil && !inTime {
 		b.decide(b.in.Approval.OnTimeout, gate.Waiting)
-		err = workflow.Await(ctx, decided) // a pause may outlast it
+		err = workflow.Await(ctx, func() bool { return decided() || long() }) // a pause may outlast it
 	}
-	b.awaiting = time.Time{}
+	if err == nil && !decided() {
+		b.handOver = true
+		return
+	}
+	b.awaiting = false
 	if err != nil || b.stop != "" {
-		b.halt(StopCanceled) // unless there was another reason first
+		b.halt(StopCanceled) // unless there was another reason first, such as a revocation
 		return
 	}
 	gate.Closed = true
@@ -175,7 +180,10 @@ func (b *billing) awaitingNow() *Awaiting {
 	if b.state.Approvals == nil {
 		return nil
 	}
-	out := &Awaiting{Until: b.awaiting}
+	out := &Awaiting{}
+	if b.awaiting {
+		out.Until = b.state.AwaitUntil
+	}
 	if !b.state.Approvals.Closed {
 		waiting := b.state.Approvals.Waiting
 		out.Items = waiting.Len()

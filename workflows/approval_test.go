@@ -145,9 +145,22 @@ func TestApproval_OfEverythingHasNoKeyBeforeIt(t *testing.T) {
 	b.revoked = true
 	b.spend = []activities.Spend{settled(40)}
 	b.expectEnds("key_2")
+	early := b.after(time.Minute, workflows.UpdateRaiseBudget, workflows.BudgetRaise{Person: ada, BudgetUSD: 800 * money.Dollar})
 	b.after(time.Hour, workflows.Approve, workflows.Decision{Person: ada})
 	summary := b.run(t, in)
 	require.Equal(t, 40, summary.Charged)
+	early.requireRefused(t, "only after the last decision")
+}
+
+func TestApproval_OfNothingNeedsNoLedgerToAddUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.env.OnActivity(b.act.PinCustomers, mock.Anything, mock.Anything).Return(pinned(40), nil).Once()
+	in := billingInput(40)
+	in.Approval = &workflows.ApprovalInput{All: true, Timeout: time.Hour}
+	summary := b.run(t, in)
+	require.Equal(t, 40, summary.Rejected)
+	require.True(t, summary.LedgerRead, "there was no key to spend anything with")
 }
 
 func TestApproval_ARunThatStopsBeforeTheGateChargesNothingThatWaits(t *testing.T) {
@@ -168,6 +181,26 @@ func TestApproval_ARunThatStopsBeforeTheGateChargesNothingThatWaits(t *testing.T
 	}
 }
 
+func TestApproval_IsOverWithTheRunThatIsRevoked(t *testing.T) {
+	t.Parallel()
+	b, in := gated(t)
+	in.Approval.OnTimeout = workflows.Approve
+	b.spend = []activities.Spend{settled(25)}
+	b.expectEnds("key_1", "key_1")
+	revoked := b.after(10*time.Minute, workflows.UpdateRevoked, nil)
+	late := b.after(11*time.Minute, workflows.Approve, workflows.Decision{Person: ada})
+	again := b.after(10*time.Minute+time.Second, workflows.UpdateRevoked, nil)
+	began := b.env.Now()
+	summary := b.run(t, in)
+	require.NoError(t, revoked.refused)
+	require.Nil(t, late.value)
+	require.Nil(t, again.value)
+	require.Equal(t, 25, summary.Charged)
+	require.Equal(t, 15, summary.NotAttempted)
+	require.Equal(t, activities.TypeKeyRevoked, summary.StopReason)
+	require.Less(t, b.env.Now().Sub(began), 15*time.Minute, "nobody waits for the end of the time for approvals")
+}
+
 func TestApproval_CancelledWhileItWaits(t *testing.T) {
 	t.Parallel()
 	b, in := gated(t)
@@ -178,6 +211,33 @@ func TestApproval_CancelledWhileItWaits(t *testing.T) {
 	require.Equal(t, 25, summary.Charged)
 	require.Equal(t, 15, summary.NotAttempted)
 	require.Equal(t, workflows.StopCanceled, summary.StopReason)
+}
+
+func TestApproval_ContinuesAsNewBeforeTheServerTakesNoFurtherDecision(t *testing.T) {
+	t.Parallel()
+	b, in := gated(t)
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).Return(activities.RevokeResult{}, nil).Once()
+	b.after(time.Minute, workflows.Approve, workflows.Decision{Person: ada, Items: ranges(12, 15)})
+	b.env.RegisterDelayedCallback(func() { b.env.SetContinueAsNewSuggested(true) }, 20*time.Minute)
+
+	b.env.ExecuteWorkflow(workflows.Billing, in)
+
+	again := requireContinuedAsNew(t, b)
+	require.Equal(t, 40*time.Minute, again.Resume.AwaitUntil.Sub(b.env.Now()).Round(time.Minute))
+
+	next := setup(t)
+	next.revoked = true
+	next.expectFetches()
+	next.expectCharges(t)
+	next.expectApprovedKey(t)
+	next.spend = []activities.Spend{settled(28)}
+	next.expectEnds("key_2")
+	again.Resume.AwaitUntil = next.env.Now().Add(40 * time.Minute)
+	began := next.env.Now()
+	summary := next.run(t, again)
+	require.Equal(t, 40*time.Minute, next.env.Now().Sub(began).Round(time.Minute), "the time for approvals does not begin anew")
+	require.Equal(t, 28, summary.Charged)
+	require.Equal(t, 12, summary.Rejected)
 }
 
 func TestPause_HoldsTheRunUntilItIsResumed(t *testing.T) {
@@ -238,6 +298,26 @@ func TestRaiseBudget_IsAnsweredByTheLedgersBudgetAndNeverLowers(t *testing.T) {
 	require.Equal(t, workflows.Raised{CapUSD: 800 * money.Dollar, RemainingUSD: 780 * money.Dollar}, raised.value)
 	lower.requireRefused(t, "the budget is 800.00 USD already")
 	require.Equal(t, 800*money.Dollar, after.CapUSD)
+}
+
+func TestRaiseBudget_SaysThatTheRunStoppedWhileItWasRaised(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(40)
+	b.expectFetches()
+	b.env.OnActivity(b.act.ChargeCustomer, mock.Anything, mock.Anything).
+		Return(activities.ChargeResult{}, terminal(activities.TypeCapExhausted)).After(20 * time.Second)
+	b.spend = []activities.Spend{settled(0)}
+	b.expectEnds("key_1")
+	b.env.OnActivity(b.act.RaiseBudget, mock.Anything, mock.Anything).
+		Return(activities.RunBudget{CapUSD: 800 * money.Dollar, RemainingUSD: 800 * money.Dollar}, nil).After(10 * time.Second)
+
+	raised := b.after(15*time.Second, workflows.UpdateRaiseBudget, workflows.BudgetRaise{Person: ada, BudgetUSD: 800 * money.Dollar})
+	b.run(t, billingInput(40))
+
+	require.Equal(t, workflows.Raised{
+		CapUSD: 800 * money.Dollar, RemainingUSD: 800 * money.Dollar, StopReason: activities.TypeCapExhausted,
+	}, raised.value)
 }
 
 func TestApprovalInput_IsCheckedBeforeARunStarts(t *testing.T) {

@@ -37,6 +37,8 @@ type BatchInput struct {
 	// Tried are those of Items that may have been sent already, by an attempt that
 	// could not tell what came of it.
 	Tried Ranges `json:"tried,omitempty"`
+	// OutageSince is since when the proxy has not answered; zero: it did.
+	OutageSince time.Time `json:"outage_since,omitzero"`
 	// Done carries a batch over continue-as-new: Items are then what is left.
 	Done *BatchResult `json:"done,omitempty"`
 }
@@ -93,6 +95,7 @@ func ChargeBatch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	}
 	b := &batch{in: in, later: in.Items, tried: in.Tried, total: in.Items.Len()}
 	b.rest = b.later.Take(activitiesPerRun * in.Charging.ChargesPerActivity)
+	b.outage.since = in.OutageSince
 	if in.Done != nil {
 		b.result = *in.Done
 		b.total += in.Done.Tally.Total()
@@ -207,7 +210,7 @@ func (b *batch) run(ctx workflow.Context) (BatchResult, error) {
 	if b.stop == "" && len(b.later) > 0 {
 		b.stopGoing() // a page that was read ahead
 		again := b.in
-		again.Items, again.Tried, again.Done = b.later, tried, &b.result
+		again.Items, again.Tried, again.Done, again.OutageSince = b.later, tried, &b.result, b.outage.since
 		return BatchResult{}, workflow.NewContinueAsNewError(ctx, ChargeBatch, again)
 	}
 	b.result.StopReason = b.stop

@@ -239,3 +239,29 @@ func TestChargeBatch_RefusesWhatIsNoBatch(t *testing.T) {
 		})
 	}
 }
+
+func TestChargeBatch_KeepsInMindOverContinueAsNewHowLongTheProxyIsAway(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.away = true
+	b.env.OnActivity(b.act.AwaitProxy, mock.Anything).Return(nil)
+	b.env.SetContinueAsNewSuggested(true)
+	began := b.env.Now()
+
+	b.env.ExecuteWorkflow(workflows.ChargeBatch, batchInput(0, 100))
+
+	var continued *workflow.ContinueAsNewError
+	require.ErrorAs(t, b.env.GetWorkflowError(), &continued)
+	var again workflows.BatchInput
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(continued.Input, &again))
+	require.WithinDuration(t, began.Add(again.Charging.ChargeTimeout), again.OutageSince, time.Minute)
+
+	next := setup(t)
+	next.expectFetches()
+	next.expectCharges(t)
+	next.away = true
+	again.OutageSince = next.env.Now().Add(-2 * again.Charging.OutageLimit)
+	require.Equal(t, activities.TypeProxyUnreachable, next.runBatchAgain(t, again).StopReason)
+}

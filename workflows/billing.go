@@ -23,7 +23,9 @@ type BillingState struct {
 	Renewals  int                  `json:"renewals,omitempty"` // keys that were issued for one that expired
 	Earlier   *activities.Earlier  `json:"earlier,omitempty"`  // of a run that goes on where one ended
 	NextBatch int                  `json:"next_batch"`
-	Tally     Tally                `json:"tally"`
+	// AwaitUntil is when the gate decides by itself; zero: it was not reached.
+	AwaitUntil time.Time `json:"await_until,omitzero"`
+	Tally      Tally     `json:"tally"`
 	// Exceptions do not hold what is in InDoubt and Lost; those are counted as
 	// Unknown until the ledger has been read.
 	Exceptions Exceptions `json:"exceptions"`
@@ -55,11 +57,13 @@ type billing struct {
 	handOver bool
 	stop     string
 	pauses   int            // so far
-	awaiting time.Time      // until when the gate waits
+	awaiting bool           // the gate waits
+	heard    int            // decisions and pauses in this run of the chain
 	raising  workflow.Mutex // of the budget
 	shown    shown
 	detached workflow.Context // is not cancelled with the run
 
+	untried               Exceptions     // items that the run ended without: NotAttempted and Rejected ones
 	emails, texts         *NoticeSummary // once their phase is over
 	emailsSent, textsSent int            // while it goes on
 
@@ -129,17 +133,23 @@ func (b *billing) run(ctx workflow.Context) (Summary, error) {
 		b.approvalGate(ctx)
 		b.chargeAll(ctx)
 	}
-	if b.handOver && b.stop == "" && ctx.Err() == nil {
+	if b.goesOn(ctx) {
 		return Summary{}, b.goOn(ctx)
 	}
 	return b.finish(ctx)
 }
 
-// goOn continues the run as new, once no person is being answered any more.
-func (b *billing) goOn(ctx workflow.Context) error {
-	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
-		return err
+// goesOn says whether the run continues as new. It waits until no person is being
+// answered any more; what stops the run meanwhile has it finished here.
+func (b *billing) goesOn(ctx workflow.Context) bool {
+	if !b.handOver {
+		return false
 	}
+	err := workflow.Await(ctx, func() bool { return b.stop != "" || workflow.AllHandlersFinished(ctx) })
+	return err == nil && b.stop == "" && ctx.Err() == nil
+}
+
+func (b *billing) goOn(ctx workflow.Context) error {
 	again := b.in
 	again.Resume = &b.state
 	return workflow.NewContinueAsNewError(ctx, Billing, again)

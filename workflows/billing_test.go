@@ -220,6 +220,21 @@ func TestBilling_ReadsFromTheLedgerWhatChargesCouldNotTell(t *testing.T) {
 	require.Equal(t, 1, b.calls[18], "not retried")
 }
 
+func TestBilling_LooksForProofNoMoreOftenThanItsHistoryBears(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.expectReads(t)
+	b.script[3] = terminal(activities.TypeUnexpected)
+	b.expectEnd(activities.Spend{Unknown: 1})
+	in := billingInput(10)
+	in.SettleTimeout = 30 * 24 * time.Hour
+	b.run(t, in)
+	require.Less(t, b.reports, 1000, "each look costs some eleven events, and a server terminates a run of 51,200")
+}
+
 func TestBilling_LeavesUnknownWhatIsNeverProved(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -402,7 +417,7 @@ func TestBilling_SurvivesABatchThatFails(t *testing.T) {
 	require.Equal(t, 1, summary.Declined)
 	require.Equal(t, 7, summary.NotAttempted, "the ledger has no call of theirs, or one that was refused without effect")
 	require.Zero(t, summary.Failed)
-	require.Empty(t, summary.StopReason)
+	require.Equal(t, workflows.StopBatchLost, summary.StopReason, "not everybody was tried")
 	require.Equal(t, workflows.Exceptions{
 		Declined: ranges(12, 13), NotAttempted: ranges(13, 20),
 	}, summary.Exceptions)
@@ -572,6 +587,30 @@ func TestBilling_ContinuesAsNewBetweenBatches(t *testing.T) {
 		Exceptions: workflows.Exceptions{Declined: ranges(4, 5)},
 		InDoubt:    ranges(6, 7),
 	}, again.Resume)
+}
+
+func TestBilling_CancelledWhileItWaitsToContinueAsNewStillEndsItsKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(35)
+	in := billingInput(35)
+	in.Parallelism = 1
+	b.env.OnWorkflow(workflows.ChargeBatch, mock.Anything, mock.Anything).
+		Return(func(ctx workflow.Context, _ workflows.BatchInput) (workflows.BatchResult, error) {
+			return workflows.BatchResult{Tally: workflows.Tally{Charged: 10, ChargedUSD: 10 * money.Dollar}}, workflow.Sleep(ctx, time.Minute)
+		}).Once()
+	b.env.SetContinueAsNewSuggested(true)
+	b.env.OnActivity(b.act.RaiseBudget, mock.Anything, mock.Anything).
+		Return(activities.RunBudget{CapUSD: 800 * money.Dollar}, nil).After(time.Minute)
+	b.expectEnd(settled(10))
+	b.after(30*time.Second, workflows.UpdateRaiseBudget, workflows.BudgetRaise{Person: ada, BudgetUSD: 800 * money.Dollar})
+	b.env.RegisterDelayedCallback(b.env.CancelWorkflow, 70*time.Second)
+
+	summary := b.runCanceled(t, in)
+
+	require.Equal(t, 10, summary.Charged)
+	require.Equal(t, 25, summary.NotAttempted)
+	require.True(t, b.revoked)
 }
 
 func TestBilling_GoesOnWhereItContinuedFrom(t *testing.T) {

@@ -18,6 +18,10 @@ const TypeAccountingMismatch = "AccountingMismatch"
 const (
 	// cleanUpTimeout bounds each control-plane call after the last charge.
 	cleanUpTimeout = 10 * time.Minute
+	// longestLook is the pause between two looks for proof, and longer where there would
+	// be more than mostLooks: each costs the run some eleven events.
+	longestLook = 30 * time.Second
+	mostLooks   = 500
 	// outcomePage is how many items one activity reads from the ledger.
 	outcomePage = 200
 	// lateCalls bounds the wait for calls that were in flight when the key was
@@ -30,10 +34,11 @@ const (
 // run is cancelled, since the key has to be revoked then most of all.
 func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	b.phase = StateSettling
-	b.state.Tally.Count(NotAttempted, b.state.Rest.Len())
-	b.state.Exceptions.Merge(Exceptions{NotAttempted: b.state.Rest})
-	b.bookHeld()
+	b.bookRest()
 	b.settle(ctx)
+	if b.stop == "" && b.state.Tally.NotAttempted > 0 {
+		b.stop = StopBatchLost // of charges that were cut off, some were not made
+	}
 	for _, keyID := range b.state.KeysAlive {
 		b.revokeKey(keyID)
 	}
@@ -53,15 +58,30 @@ func (b *billing) finish(ctx workflow.Context) (Summary, error) {
 	return summary, nil
 }
 
+// bookRest counts what no batch was given, and what waited for an approval.
+func (b *billing) bookRest() {
+	left := Exceptions{NotAttempted: slices.Clone(b.state.Rest)}
+	b.state.Approvals.leave(&left)
+	b.state.Tally.Count(NotAttempted, left.NotAttempted.Len())
+	b.state.Tally.Count(Rejected, left.Rejected.Len())
+	b.state.Exceptions.Merge(left)
+	left.NotAttempted.Unite(b.state.Exceptions.NotAttempted) // and what batches were given in vain
+	b.untried = left
+}
+
 // settle finds out how the items ended that are unknown, and ends the key.
 func (b *billing) settle(ctx workflow.Context) {
+	earlier := b.state.Earlier != nil && len(b.untried.NotAttempted)+len(b.untried.Rejected) > 0
 	// The proxy may only send again, to prove what happened, while the key lives.
-	if len(b.state.InDoubt)+len(b.state.Lost) > 0 {
+	if earlier || len(b.state.InDoubt)+len(b.state.Lost) > 0 {
 		b.awaitProof(ctx)
 	}
 	revoked := b.state.Key.KeyID == "" || b.revokeKey(b.state.Key.KeyID)
 	// Read after the revocation: an attempt cut off from its activity could until
 	// then still have come through.
+	if earlier {
+		b.state.Lost.Merge(b.readUntried())
+	}
 	b.resolve(revoked)
 }
 
@@ -69,7 +89,8 @@ func (b *billing) settle(ctx workflow.Context) {
 // call of the run whose outcome is open. Cancelling the run ends the wait.
 func (b *billing) awaitProof(ctx workflow.Context) {
 	deadline := workflow.Now(ctx).Add(b.in.SettleTimeout)
-	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+	longest := max(longestLook, b.in.SettleTimeout/mostLooks)
+	for pause := time.Second; ; pause = min(2*pause, longest) {
 		spend, err := b.spend(time.Minute)
 		if err == nil && spend.Unknown == 0 && spend.InFlight == 0 {
 			return
@@ -215,7 +236,21 @@ func (b *billing) spend(within time.Duration) (activities.Spend, error) {
 	return spend, err
 }
 
+// lastSpend reads what the run has come to. A run that was reset may have charged
+// more than it knows of.
+func (b *billing) lastSpend() (activities.Spend, error) {
+	if b.state.Key.KeyID == "" {
+		return activities.Spend{}, nil
+	}
+	spend, err := b.spend(cleanUpTimeout)
+	if err == nil && spend.Charged > b.state.Tally.Charged {
+		b.state.Exceptions.Merge(Exceptions{Unknown: b.readUntried()})
+	}
+	return spend, err
+}
+
 func (b *billing) summary() Summary {
+	spend, err := b.lastSpend()
 	tally := b.state.Tally
 	out := Summary{
 		Plan:         b.in.Plan,
@@ -241,9 +276,9 @@ func (b *billing) summary() Summary {
 		Texts:        b.texts,
 	}
 	if b.state.Key.KeyID == "" {
-		return out // nothing was approved: the ledger does not know of the run
+		out.LedgerRead = true // nothing was approved: without a key nothing was spent
+		return out
 	}
-	spend, err := b.spend(cleanUpTimeout)
 	if err != nil {
 		workflow.GetLogger(b.detached).Error("the ledger could not be read; the amounts are the run's own sum", "error", err)
 		return out

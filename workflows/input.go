@@ -25,6 +25,11 @@ const (
 	defaultKeyRenewals   = 12
 
 	defaultActivityWindow = 8
+
+	// maxChargeTimeout is as long as a vendor remembers an idempotency key; and an activity
+	// of many charges takes it a thousand times, which must still be a duration.
+	maxChargeTimeout = 24 * time.Hour
+	maxWait          = 90 * 24 * time.Hour
 )
 
 func (in BillingInput) withDefaults() BillingInput {
@@ -101,6 +106,9 @@ func (in BillingInput) checkBounds() error {
 			return fmt.Errorf("%s %d must be from %d to %d", number.name, number.value, number.least, number.most)
 		}
 	}
+	if in.KeyTTL > MaxKeyTTL {
+		return fmt.Errorf("key lifetime %s must be at most %s (31 days)", in.KeyTTL, MaxKeyTTL)
+	}
 	for _, span := range []struct {
 		name  string
 		value time.Duration
@@ -109,12 +117,9 @@ func (in BillingInput) checkBounds() error {
 		{"settle timeout", in.SettleTimeout},
 		{"batch timeout", in.BatchTimeout},
 	} {
-		if span.value < time.Second {
-			return fmt.Errorf("%s %s must be at least 1s", span.name, span.value)
+		if span.value < time.Second || span.value > maxWait {
+			return fmt.Errorf("%s %s must be from 1s to %s (90 days)", span.name, span.value, maxWait)
 		}
-	}
-	if in.KeyTTL > MaxKeyTTL {
-		return fmt.Errorf("key lifetime %s must be at most %s (31 days)", in.KeyTTL, MaxKeyTTL)
 	}
 	return in.charging().check()
 }
@@ -138,10 +143,10 @@ func (c Charging) check() error {
 		return fmt.Errorf("number of charges in one activity %d must be from 1 to %d", c.ChargesPerActivity, MaxChargesPerActivity)
 	case c.ActivityWindow < 1 || c.ActivityWindow > MaxActivityWindow:
 		return fmt.Errorf("window of an activity %d must be from 1 to %d", c.ActivityWindow, MaxActivityWindow)
-	case c.ChargeTimeout < time.Second:
-		return fmt.Errorf("charge timeout %s must be at least 1s", c.ChargeTimeout)
-	case c.OutageLimit < time.Second:
-		return fmt.Errorf("outage limit %s must be at least 1s", c.OutageLimit)
+	case c.ChargeTimeout < time.Second || c.ChargeTimeout > maxChargeTimeout:
+		return fmt.Errorf("charge timeout %s must be from 1s to %s", c.ChargeTimeout, maxChargeTimeout)
+	case c.OutageLimit < time.Second || c.OutageLimit > maxWait:
+		return fmt.Errorf("outage limit %s must be from 1s to %s (90 days)", c.OutageLimit, maxWait)
 	}
 	return nil
 }

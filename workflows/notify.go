@@ -77,7 +77,7 @@ func (p *noticePhase) work(ctx workflow.Context) {
 	p.detached, _ = workflow.NewDisconnectedContext(ctx)
 	p.result.StopReason = p.barred(ctx)
 	if p.result.StopReason == "" {
-		if err := p.issue(); err != nil {
+		if err := p.issue(p.run.in.Continue); err != nil {
 			workflow.GetLogger(ctx).Error("no vault key for the phase; nobody is written to", "phase", p.name, "error", err)
 			p.result.StopReason = stopOf(err)
 		}
@@ -110,7 +110,7 @@ func (p *noticePhase) barred(ctx workflow.Context) string {
 
 // issue is not cut off by a cancellation once it has begun: a key that is not
 // known could not be revoked.
-func (p *noticePhase) issue() error {
+func (p *noticePhase) issue(renew bool) error {
 	var a *activities.Activities
 	detached := p.detached
 	return workflow.ExecuteActivity(controlOptions(detached, cleanUpTimeout), a.IssueNoticeKey, activities.IssueNoticeInput{
@@ -121,34 +121,69 @@ func (p *noticePhase) issue() error {
 		BudgetUSD:     p.budget,
 		PerCallCapUSD: p.perCall,
 		TTL:           p.run.in.KeyTTL,
-		Renew:         p.run.in.Continue,
+		Renew:         renew,
 		ListSHA256:    p.run.state.Pinned.SHA256,
 	}).Get(detached, &p.key)
 }
 
-// send works the list off, as far as it was charged at all.
+// send works the list off, as far as it was charged at all. A batch whose key
+// expires is run again as a whole, with another one: what was sent is answered from
+// the ledger.
 func (p *noticePhase) send(ctx workflow.Context) {
-	end := min(p.run.state.NextBatch*p.run.in.BatchSize, p.run.state.Pinned.Count)
-	for n := 0; n*noticeBatch < end && p.result.StopReason == ""; n++ {
+	end := p.end()
+	for n := 0; n*noticeBatch < end && p.result.StopReason == ""; {
 		if ctx.Err() != nil {
 			p.result.StopReason = StopCanceled
 			return
 		}
-		in := p.input(n*noticeBatch, min((n+1)*noticeBatch, end))
-		var result NotifyResult
-		err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID:          NoticeWorkflowID(p.run.workflowID, p.name, n),
-			ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_TERMINATE,
-			WaitForCancellation: true,
-		}), NotifyBatch, in).Get(ctx, &result)
-		if err != nil {
-			workflow.GetLogger(ctx).Warn("a batch of notices failed, its items are read from the ledger", "phase", p.name, "batch", n, "error", err)
-			result = NotifyResult{StopReason: stopOf(err)}
-			result.InDoubt.Add(in.From, in.To)
+		result := p.sendBatch(ctx, n, p.input(n*noticeBatch, min((n+1)*noticeBatch, end)))
+		if result.StopReason == activities.TypeKeyExpired && p.replaceKey(ctx) {
+			continue
 		}
 		p.result.merge(result)
 		p.progress()
+		n++
 	}
+}
+
+// end is behind the last item that may have been charged: where batches are not
+// given the list from its beginning on, or an earlier run was, that is anyone.
+func (p *noticePhase) end() int {
+	if p.run.state.Approvals != nil || p.run.state.Earlier != nil {
+		return p.run.state.Pinned.Count
+	}
+	return min(p.run.state.NextBatch*p.run.in.BatchSize, p.run.state.Pinned.Count)
+}
+
+func (p *noticePhase) sendBatch(ctx workflow.Context, n int, in NotifyInput) NotifyResult {
+	var result NotifyResult
+	err := workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:          NoticeWorkflowID(p.run.workflowID, p.name, n),
+		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_TERMINATE,
+		WaitForCancellation: true,
+	}), NotifyBatch, in).Get(ctx, &result)
+	if err != nil {
+		workflow.GetLogger(ctx).Warn("a batch of notices failed, its items are read from the ledger", "phase", p.name, "batch", n, "error", err)
+		result = NotifyResult{StopReason: stopOf(err)}
+		result.InDoubt.Add(in.From, in.To)
+	}
+	return result
+}
+
+// replaceKey gets another key for one that expired, out of as many as the run may
+// have in all.
+func (p *noticePhase) replaceKey(ctx workflow.Context) bool {
+	if ctx.Err() != nil || p.run.state.Renewals >= *p.run.in.KeyRenewals {
+		return false
+	}
+	p.run.state.Renewals++
+	// Never renewed where somebody revoked it meanwhile: that was meant.
+	if err := p.issue(false); err != nil {
+		workflow.GetLogger(ctx).Error("no vault key for one that expired; the rest is not written to", "phase", p.name, "error", err)
+		p.result.StopReason = stopOf(err)
+		return false
+	}
+	return true
 }
 
 func (p *noticePhase) input(from, to int) NotifyInput {

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,9 @@ func notifyBundle(t *testing.T, n int, phases ...string) (*testBundle, *post) {
 			switch in {
 			case activities.ReportInput{RunLabel: runLabel, KeyID: "key_1"}:
 				return activities.Spend{SettledUSD: 10 * money.Dollar}, nil
-			case activities.ReportInput{RunLabel: receiptsLabel, KeyID: "key_receipts"}:
+			case activities.ReportInput{RunLabel: receiptsLabel, KeyID: "key_receipts"},
+				activities.ReportInput{RunLabel: receiptsLabel, KeyID: "key_receipts_2"},
+				activities.ReportInput{RunLabel: receiptsLabel, KeyID: "key_receipts_3"}:
 				return activities.Spend{SettledUSD: 4 * money.Cent}, nil
 			case activities.ReportInput{RunLabel: textsLabel, KeyID: "key_texts"}:
 				return activities.Spend{SettledUSD: 3 * money.Cent, CommittedUSD: 2 * money.Cent, UnknownUSD: money.Cent}, nil
@@ -83,7 +86,7 @@ func (p *post) expect(t *testing.T, b *testBundle, phases []string) {
 		Return(func(_ context.Context, in activities.IssueNoticeInput) (activities.IssuedKey, error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			if p.revoked["key_1"] != 1 {
+			if p.revoked["key_1"] == 0 {
 				t.Error("the phase begins before the charges' key is revoked")
 			}
 			p.issued = append(p.issued, in)
@@ -259,6 +262,83 @@ func TestNotify_GoesToThoseWhoWereChargedBeforeTheRunsOwnBudgetWasFull(t *testin
 	require.Equal(t, 20, summary.Emails.Sent)
 	require.Len(t, p.pages, 1)
 	require.Less(t, p.pages[0][1], 100, "what no batch was begun for is not looked at")
+}
+
+func TestNotify_WritesToWhoWasChargedBehindItemsThatNeededAnApproval(t *testing.T) {
+	t.Parallel()
+	b, p := notifyBundle(t, 40, activities.PhaseReceipts)
+	in := billingInput(40)
+	in.Approval = &workflows.ApprovalInput{AboveUSD: 50 * money.Dollar, Timeout: time.Hour}
+	b.env.OnActivity(b.act.HeldItems, mock.Anything, mock.Anything).
+		Return(activities.HeldResult{Items: ranges(10, 20)}, nil).Once()
+	in.Receipts = receipts()
+	for item := 10; item < 20; item++ {
+		p.letters[item] = activities.NoticeNone
+	}
+
+	summary := b.run(t, in)
+
+	require.Equal(t, 30, summary.Charged)
+	require.Equal(t, 30, summary.Emails.Sent)
+}
+
+func TestNotify_ReplacesAKeyThatExpiresAsOftenAsItMay(t *testing.T) {
+	t.Parallel()
+	for sentence, c := range map[string]struct {
+		renewals, sent int
+		stop           string
+	}{
+		"and goes on with it":         {2, 600, ""},
+		"and stops after one of them": {1, 250, activities.TypeKeyExpired},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			b, p := notifyBundle(t, 600)
+			p.expectRenewals(t, b, 2)
+			in := billingInput(600)
+			in.Receipts, in.KeyRenewals = receipts(), &c.renewals
+
+			summary := b.run(t, in)
+
+			require.Equal(t, c.stop, summary.Emails.StopReason)
+			require.Equal(t, c.sent, summary.Emails.Sent)
+			requireNoticesAddUp(t, 600, summary.Emails)
+			require.Len(t, p.issued, 1+c.renewals)
+			require.Equal(t, 1, p.revoked[fmt.Sprintf("key_receipts_%d", 1+c.renewals)])
+		})
+	}
+}
+
+// expectRenewals mocks receipts of which 250 can be sent before so many keys in a
+// row have expired.
+func (p *post) expectRenewals(t *testing.T, b *testBundle, expiring int) {
+	t.Helper()
+	b.env.OnActivity(b.act.IssueNoticeKey, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.IssueNoticeInput) (activities.IssuedKey, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			require.False(t, in.Renew)
+			p.issued = append(p.issued, in)
+			return activities.IssuedKey{VaultKey: fmt.Sprint("vault_key_", len(p.issued)), KeyID: fmt.Sprint("key_receipts_", len(p.issued))}, nil
+		})
+	b.env.OnActivity(b.act.SendReceipts, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.ReceiptsInput) (activities.NoticeResult, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if in.Page.VaultKey != fmt.Sprint("vault_key_", len(p.issued)) {
+				t.Errorf("a receipt is sent under %s", in.Page.VaultKey)
+			}
+			letters := map[int]byte{}
+			result := activities.NoticeResult{}
+			for item := 250; item < 600 && len(p.issued) <= expiring; item++ {
+				letters[item] = activities.NoticeNotTried
+			}
+			if len(letters) > 0 && in.Page.To > 250 {
+				result.Stop = activities.TypeKeyExpired
+			}
+			result.Outcomes = lettersOf(letters, in.Page.From, in.Page.To)
+			return result, nil
+		})
 }
 
 func TestNotify_ReadsFromTheLedgerWhatItsPagesCouldNotTell(t *testing.T) {

@@ -28,8 +28,9 @@ const (
 // reason but StopBatchLost is the type of the activity error that stopped it, such as CapExhausted.
 const StopCanceled = "Canceled"
 
-// StopBatchLost is the stop reason of a run one of whose batches did not return
-// in time. Such a run can be finished by another one that continues it.
+// StopBatchLost is the stop reason of a run some of whose charges were cut off and
+// not made: a batch was ended from outside or did not return in time, or one of its
+// activities ran out of time. Such a run can be finished by another one that continues it.
 const StopBatchLost = "BatchLost"
 
 // BillingInput starts a run. Zero values of the optional fields mean the default
@@ -105,7 +106,8 @@ const (
 // MaxKeyTTL is the longest life that the vault proxy gives a key.
 const MaxKeyTTL = 31 * 24 * time.Hour
 
-// Summary is the result of a run. The seven outcome counts add up to Customers.
+// Summary is the result of a run. The seven outcome counts add up to Customers. What
+// an earlier run of the workflow ID charged counts as charged.
 type Summary struct {
 	Plan       string `json:"plan"`
 	Period     string `json:"period"`

@@ -17,6 +17,9 @@ const (
 	UpdatePause       = "pause"        // *Person -> *Paused
 	UpdateResume      = "resume"       // *Person -> *Paused
 	UpdateRaiseBudget = "raise_budget" // *BudgetRaise -> *Raised
+	// UpdateRevoked tells a run that its keys were revoked, without arguments or an
+	// answer. A run that is charging finds out by itself, one that waits does not.
+	UpdateRevoked = "revoked"
 )
 
 // Person is who asks for something, and why. The history keeps both.
@@ -66,6 +69,9 @@ type BudgetRaise struct {
 type Raised struct {
 	CapUSD       money.USD `json:"cap_usd"`
 	RemainingUSD money.USD `json:"remaining_usd"`
+	// StopReason is why the run stopped meanwhile, so that the raise is of use only to
+	// another run that continues it; empty: it goes on.
+	StopReason string `json:"stop_reason,omitempty"`
 }
 
 func (b *billing) takeUpdates(ctx workflow.Context) error {
@@ -75,14 +81,20 @@ func (b *billing) takeUpdates(ctx workflow.Context) error {
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdatePause, func(_ workflow.Context, p Person) (Paused, error) {
 			b.state.Paused = p.By + ": " + p.Reason
 			b.pauses++
+			b.heard++
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkPause}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateResume, func(workflow.Context, Person) (Paused, error) {
 			b.state.Paused = ""
+			b.heard++
 			return Paused{InFlight: b.report().InFlight}, nil
 		}, workflow.UpdateHandlerOptions{Validator: b.checkResume}),
 		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRaiseBudget, b.raiseBudget,
 			workflow.UpdateHandlerOptions{Validator: b.checkRaise}),
+		workflow.SetUpdateHandlerWithOptions(ctx, UpdateRevoked, func(workflow.Context) error {
+			b.halt(activities.TypeKeyRevoked)
+			return nil
+		}, workflow.UpdateHandlerOptions{Validator: b.checkRevoked}),
 	)
 }
 
@@ -93,6 +105,7 @@ func (b *billing) takeDecisions(ctx workflow.Context, decision string) error {
 			items = b.state.Approvals.Waiting
 		}
 		b.decide(decision, items)
+		b.heard++
 		return Decided{Items: items.Len(), Waiting: b.state.Approvals.Waiting.Len()}, nil
 	}, workflow.UpdateHandlerOptions{Validator: b.checkDecision})
 }
@@ -129,6 +142,13 @@ func (b *billing) over() bool {
 	return b.stop != "" || b.phase == StateSettling || b.phase == StateNotifying || b.phase == StateDone
 }
 
+func (b *billing) checkRevoked() error {
+	if b.over() {
+		return errors.New("the run is ending already")
+	}
+	return nil
+}
+
 func (b *billing) checkPause(p Person) error {
 	switch {
 	case b.over():
@@ -151,6 +171,8 @@ func (b *billing) checkRaise(r BudgetRaise) error {
 	case b.over():
 		return errors.New("the run is ending, and a budget that is raised now comes too late for it: " +
 			"raise it by PUT /vault/budgets/run/…, and finish the run with 'starter run --continue'")
+	case b.state.Key.KeyID == "" && b.awaiting:
+		return errors.New("the run gets its vault key, and its budget with it, only after the last decision on what waits: decide first, and raise it then")
 	case b.state.Key.KeyID == "":
 		return errors.New("the run has no vault key yet: try again in a moment")
 	case r.BudgetUSD <= b.cap():
@@ -178,7 +200,7 @@ func (b *billing) raiseBudget(ctx workflow.Context, r BudgetRaise) (Raised, erro
 		return Raised{}, err
 	}
 	b.state.CapUSD = max(b.state.CapUSD, budget.CapUSD)
-	return Raised{CapUSD: budget.CapUSD, RemainingUSD: budget.RemainingUSD}, nil
+	return Raised{CapUSD: budget.CapUSD, RemainingUSD: budget.RemainingUSD, StopReason: b.stop}, nil
 }
 
 // cap is the run's budget as far as the run knows.

@@ -54,8 +54,8 @@ func (c *codec) Encode(payloads []*common.Payload) ([]*common.Payload, error) {
 	return sealed, nil
 }
 
-// Decode decrypts what Encode encrypted, and leaves other payloads as they are:
-// what the Temporal CLI sends, and histories from before there was a key.
+// Decode decrypts what Encode encrypted, and leaves other payloads as they are, to
+// be looked at: the UI asks for search attributes too. DataConverter takes none of them.
 func (c *codec) Decode(payloads []*common.Payload) ([]*common.Payload, error) {
 	opened := make([]*common.Payload, len(payloads))
 	for i, payload := range payloads {

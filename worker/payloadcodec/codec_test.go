@@ -142,6 +142,23 @@ func TestCodec_LeavesWhatIsNotEncryptedAsItIs(t *testing.T) {
 	require.True(t, proto.Equal(plain, opened))
 }
 
+func TestDataConverter_TakesNoPlainPayload(t *testing.T) {
+	t.Parallel()
+	converter := keyring(t, newLine).DataConverter()
+	sealed, err := converter.ToPayload("mine")
+	require.NoError(t, err)
+	var text string
+	require.NoError(t, converter.FromPayload(sealed, &text))
+	require.Equal(t, "mine", text)
+	require.NoError(t, converter.FromPayloads(nil))
+
+	var plain *payloadcodec.PlainError
+	require.ErrorAs(t, converter.FromPayload(payload(t, "theirs"), &text), &plain)
+	mixed := &common.Payloads{Payloads: []*common.Payload{sealed, payload(t, "theirs")}}
+	require.ErrorAs(t, converter.FromPayloads(mixed, &text, &text), &plain)
+	require.Equal(t, "mine", text)
+}
+
 func TestFailureConverter_EncryptsMessageStackTraceAndDetailsAlongTheWholeChain(t *testing.T) {
 	t.Parallel()
 	ring := keyring(t, newLine)

@@ -32,8 +32,48 @@ func (r *Keyring) FailureConverter() converter.FailureConverter {
 	})
 }
 
-// dataConverter knows when it works for a workflow.
+// PlainError is a payload that is not encrypted. Whoever may write to a namespace
+// could else start a run or approve its charges without any key.
+type PlainError struct{}
+
+func (*PlainError) Error() string {
+	return "a payload is not encrypted, and only encrypted ones are taken: send it with 'starter', " +
+		"or have Temporal's CLI encrypt it (--codec-endpoint, see 'starter codec-server')"
+}
+
+// EncodedFailure is what the SDK writes in the place of an encrypted message.
+const EncodedFailure = "Encoded failure"
+
+// Unreadable reports whether an error is of a payload that our keys do not open, or
+// is itself encrypted with a key that we do not have.
+func Unreadable(err error) bool {
+	var key *KeyError
+	var failed *temporal.ApplicationError
+	return errors.As(err, &key) || errors.As(err, &failed) && failed.Message() == EncodedFailure
+}
+
+// dataConverter takes encrypted payloads alone, and knows when it works for a workflow.
 type dataConverter struct{ converter.DataConverter }
+
+func (d *dataConverter) FromPayload(payload *common.Payload, into any) error {
+	if !sealed(payload) {
+		return &PlainError{}
+	}
+	return d.DataConverter.FromPayload(payload, into)
+}
+
+func (d *dataConverter) FromPayloads(payloads *common.Payloads, into ...any) error {
+	for _, payload := range payloads.GetPayloads() {
+		if !sealed(payload) {
+			return &PlainError{}
+		}
+	}
+	return d.DataConverter.FromPayloads(payloads, into...)
+}
+
+func sealed(payload *common.Payload) bool {
+	return payload == nil || string(payload.GetMetadata()[converter.MetadataEncoding]) == Encoding
+}
 
 // WithContext leaves clients and activities what they had: to them a payload that
 // does not open is an error like others.
@@ -58,7 +98,8 @@ func (w workflowConverter) FromPayloads(payloads *common.Payloads, into ...any) 
 }
 
 // holdTask panics where a key is missing: to a worker with the default panic
-// policy that means that the task cannot be worked on here and now.
+// policy that means that the task cannot be worked on here and now. A plain payload
+// is an error for good, whatever keys there are.
 func holdTask(err error) error {
 	var key *KeyError
 	if errors.As(err, &key) {

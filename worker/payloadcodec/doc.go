@@ -16,6 +16,8 @@
 //     last history that names it is gone.
 //   - A workflow that meets a payload it has no key for does not fail. Its task
 //     does, and is tried again until a worker has the key.
+//   - A payload that is not encrypted is taken by no worker and no starter: an update is
+//     refused, a signal dropped, a start fails.
 //   - No error and no log line holds a key; errors name keys by their IDs.
 //
 // # What does not
@@ -23,5 +25,5 @@
 // In clear stay: workflow IDs, types of workflows, activities and errors, search
 // attributes, task queues, and worker identities. A payload is bound to its key and
 // not to its place: who can write to Temporal's database can put one encrypted
-// payload where another was, or a plain one, which is read as it is.
+// payload where another was.
 package payloadcodec

@@ -14,9 +14,17 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/serve"
 )
 
-// drainTime is how long calls in flight may take to end after a stop signal:
-// longer than a send to a vendor.
-const drainTime = 40 * time.Second
+const (
+	// drainTime is how long calls in flight may take to end after a stop signal.
+	drainTime = 40 * time.Second
+	// drainMargin is for booking what a vendor answers at the last moment.
+	drainMargin = 5 * time.Second
+)
+
+// drainFor is longer than any call may take: one that is cut off has to be proved later.
+func drainFor(cfg serve.Config) time.Duration {
+	return max(drainTime, cfg.UpstreamTimeout+max(0, cfg.ContentionWait)+drainMargin)
+}
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -90,7 +98,7 @@ func run(ctx context.Context, cfg serve.Config, out io.Writer) error {
 	case <-ctx.Done():
 	case failed = <-server.Err():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor(cfg))
 	defer cancel()
 	return errors.Join(failed, server.Close(drain))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tollgate/tollgate/vaultproxy/client"
 	"github.com/tollgate/tollgate/vaultproxy/money"
+	"github.com/tollgate/tollgate/vaultproxy/serve"
 )
 
 // TestMain keeps the environment of whoever runs the tests out of them.
@@ -162,6 +163,17 @@ func TestServe_IsReadyWhenItSaysSoAndStopsWhenTold(t *testing.T) {
 	code, _, stderr = runOnce(t, "health", "--url", s.url+"/readyz")
 	require.Equal(t, 1, code)
 	requireOneLine(t, stderr, "connection refused")
+}
+
+func TestServe_StopsNoSoonerThanACallMayTake(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ upstream, wait, want time.Duration }{
+		{30 * time.Second, 2 * time.Second, 40 * time.Second},
+		{60 * time.Second, 2 * time.Second, 67 * time.Second},
+		{60 * time.Second, -1, 65 * time.Second},
+	} {
+		require.Equal(t, c.want, drainFor(serve.Config{UpstreamTimeout: c.upstream, ContentionWait: c.wait}))
+	}
 }
 
 func TestHealth_TellsThatAProxyIsNotReady(t *testing.T) {
