@@ -357,10 +357,11 @@ $`, status.stdout.String())
 		require.Equal(t, "raised the budget of "+id+" to $800.00; $1.00 left\n", inTime.stdout.String())
 
 		signal(t, id, "show", workflows.Progress{StopReason: "CapExhausted"})
+		watcher := setup(t)
 		require.Eventually(t, func() bool {
-			progress, err := queryProgress(t.Context(), temporalClient, id)
+			progress, err := watcher.queryProgress(t.Context(), temporalClient, id)
 			return err == nil && progress.StopReason != ""
-		}, 30*time.Second, 20*time.Millisecond)
+		}, 5*time.Minute, 20*time.Millisecond)
 		late := begin(t.Context(), t, address, append(raise, "--json")...)
 		require.Equal(t, exitAttention, late.ended(t))
 		require.Contains(t, late.stdout.String(), `"stop_reason": "CapExhausted"`)
@@ -379,9 +380,9 @@ $`, status.stdout.String())
 			return b
 		}
 		require.Contains(t, other(run("foreign")...).stdout.String(), "started billing-foreign-2026-11")
-		require.Eventually(t, func() bool { return failing(t.Context(), temporalClient, "billing-foreign-2026-11") }, 30*time.Second, 50*time.Millisecond)
-		later := newLineWriter()
 		foreign := setup(t)
+		require.Eventually(t, func() bool { return foreign.failing(t.Context(), temporalClient, "billing-foreign-2026-11") }, 5*time.Minute, 50*time.Millisecond)
+		later := newLineWriter()
 		foreign.dial, foreign.program.stderr = temporaldial.Dial, later
 		foreign.env["TEMPORAL_ADDRESS"], foreign.env[payloadcodec.KeyVariable] = address, "other: "+strings.Repeat("8b", payloadcodec.KeySize)
 		clock := time.Now()
