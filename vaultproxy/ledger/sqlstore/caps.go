@@ -133,11 +133,13 @@ func (b *Batch) tenantBudget(tenant string, c TenantCap, day string) (*Budget, e
 	if err := b.Flush(); err != nil { // the sums are taken from the tables
 		return nil, err
 	}
-	used, err := b.spent(tenant, id.Window)
-	if err != nil {
+	// Summed up behind the lock: somebody else may just have opened it, and moved a
+	// call of that day.
+	if row, err = b.budget(id, c.Cap); err != nil {
 		return nil, err
 	}
-	if row, err = b.budget(id, c.Cap); err != nil {
+	used, err := b.spent(tenant, id.Window)
+	if err != nil {
 		return nil, err
 	}
 	err = row.fill(used)
