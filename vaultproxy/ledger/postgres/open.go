@@ -145,6 +145,7 @@ func (d *database) connect(ctx context.Context) error {
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * d.cfg.Timeout) // a lock must not outlive who took it by long
 	params["statement_timeout"] = milliseconds(d.cfg.Timeout)
 	cfg.ConnConfig.ConnectTimeout = d.cfg.Timeout
+	cfg.ConnConfig.OnNotice = warned
 	if d.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return reachable(err)
 	}
