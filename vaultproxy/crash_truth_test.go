@@ -3,6 +3,7 @@ package vaultproxy_test
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,19 +45,18 @@ func (c *crash) calls() []ledger.Call {
 	})
 }
 
-// asked reads from the ledger, again where a connection of the pool still led
-// to a server that has gone.
+// asked reads from the ledger, once more as long as it is away: a server that was
+// struck may be on its way back, and connections of the pool still lead to the old one.
 func asked[T any](c *crash, read func() (T, error)) T {
 	c.t.Helper()
 	var (
 		found T
 		err   error
 	)
-	for range 50 {
-		if found, err = read(); !errors.Is(err, ledger.ErrUnavailable) {
-			break
-		}
-	}
+	require.Eventually(c.t, func() bool {
+		found, err = read()
+		return !errors.Is(err, ledger.ErrUnavailable)
+	}, forAsLongAsItTakes, 5*time.Millisecond, "the ledger stays away")
 	require.NoError(c.t, err)
 	return found
 }

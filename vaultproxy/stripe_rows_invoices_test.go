@@ -58,7 +58,7 @@ func invoiceRows() map[string]stripeRow {
 
 // behindItsBackBilled makes a draft of $7.00 that the proxy knows nothing of.
 func (s *stripeStand) behindItsBackBilled() string {
-	id := s.behindItsBack("/v1/invoices", "customer=cus_1")
+	id := s.behindItsBack("/v1/invoices", "customer=cus_1&currency=usd")
 	s.behindItsBack("/v1/invoiceitems", "customer=cus_1&currency=usd&amount=700&invoice="+id)
 	return id
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // stripeRow is one operation of docs/stripe.md as a test: the call, and what becomes of
-// its amount.
+// its amount. It is written in US dollars, and played in other currencies too.
 type stripeRow struct {
 	// call makes what has to be there before, and returns the path and body.
 	call func(*stripeStand) (path, body string)
@@ -35,7 +35,7 @@ func (s *stripeStand) authorized() string {
 }
 
 // draft makes an invoice without a line.
-func (s *stripeStand) draft() string { return s.ok("/v1/invoices", "customer=cus_1") }
+func (s *stripeStand) draft() string { return s.ok("/v1/invoices", "customer=cus_1&currency=usd") }
 
 // billed makes a draft of $7.00.
 func (s *stripeStand) billed() string {

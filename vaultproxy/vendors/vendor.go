@@ -143,6 +143,10 @@ type Wire struct {
 	// Rate is not sent. It is kept with what was, so that the call books at the rate
 	// that it was held at, whatever the exchange rates are by then.
 	Rate *fx.Rate `json:"rate,omitempty"`
+	// Mode is not sent either. It is the world that the secret opened which the call was
+	// sent with, where a vendor has two, such as "test" and "live": in the other one
+	// nothing shows of it.
+	Mode string `json:"mode,omitempty"`
 }
 
 // Sent is a call as judging and looking up see it.

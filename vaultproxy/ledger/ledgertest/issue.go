@@ -20,6 +20,7 @@ func issueTests() []test {
 		{"L16_AClosedRunIsNotRenewed", issueRenewedClosed},
 		{"L16_AClosedRunIssuesNothingMore", issueClosed},
 		{"L16_TheFirstKeyFixesTheRunsCap", issueFixesRunCap},
+		{"L16_ARefusedIssueOpensNoRun", issueRefusedOpensNothing},
 		{"L16_RunsOfTwoTenantsAreTwoRuns", issueTenants},
 		{"L16_AKeyKeepsWhatItWasIssuedWith", issueKeeps},
 		{"L12_ARunWithoutACapIsNotOpened", issueNeedsCap},
@@ -177,6 +178,27 @@ func issueFixesRunCap(b *bundle) {
 	b.reserve(ask(first, "by the first", dollars(40)))
 	d := b.denied(ask(wide, "by the other", dollars(11)))
 	require.Equal(b.t, "run/total", d.Kind)
+}
+
+// An identity that is an Idempotency-Key may be used for another run by mistake. The
+// cap that is refused there must not become that run's.
+func issueRefusedOpensNothing(b *bundle) {
+	first := b.issue(nil)
+	elsewhere := spec()
+	elsewhere.KeyID, elsewhere.Run, elsewhere.Digest, elsewhere.Terms.TotalCap = "key_2", "another run", "digest_2", limit(1000)
+	_, _, err := b.store.Issue(b.ctx, elsewhere)
+	require.ErrorIs(b.t, err, ledger.ErrPolicyConflict)
+	_, err = b.store.RevokeKey(b.ctx, first.ID)
+	require.NoError(b.t, err)
+	_, _, err = b.store.Issue(b.ctx, elsewhere)
+	require.ErrorIs(b.t, err, ledger.ErrPolicyConflict)
+	_, err = b.store.CloseRun(b.ctx, "", "another run")
+	require.ErrorIs(b.t, err, ledger.ErrNotFound)
+
+	own := b.issue(func(s *ledger.KeySpec) {
+		s.KeyID, s.IssueID, s.Run, s.Terms.TotalCap = "key_3", "issue_3", "another run", limit(50)
+	})
+	require.Equal(b.t, dollars(50), b.budget(own, "run/total").Cap)
 }
 
 func issueTenants(b *bundle) {

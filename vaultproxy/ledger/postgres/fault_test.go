@@ -166,3 +166,37 @@ func TestStore_L14_ReadersThatAreHeldUpKeepNoCallFromBeingBooked(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// A ledger of many calls is summed up for longer than any call may wait.
+func TestVerify_TakesLongerThanACallMayWait(t *testing.T) {
+	t.Parallel()
+	const timeout = 200 * time.Millisecond
+	b := setup(t, ledgers.URL(t), 1, postgres.Config{Timeout: timeout})
+	locker, watch := b.connect(), b.connect()
+	_, err := locker.Exec(b.ctx, `BEGIN; LOCK TABLE daily_totals`)
+	require.NoError(t, err)
+	type result struct {
+		lines []string
+		err   error
+	}
+	verified := make(chan result, 1)
+	go func() {
+		lines, err := b.stores[0].Verify(b.ctx)
+		verified <- result{lines, err}
+	}()
+	becomes(t, "it has waited for longer", func() bool {
+		select {
+		case got := <-verified:
+			verified <- got
+			return true
+		default:
+		}
+		return query[bool](t, watch, `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > $1::bigint * interval '1 millisecond')`, 3*timeout.Milliseconds())
+	})
+	_, err = locker.Exec(b.ctx, `ROLLBACK`)
+	require.NoError(t, err)
+	got := <-verified
+	require.NoError(t, got.err)
+	require.Empty(t, got.lines)
+}

@@ -145,6 +145,7 @@ func (d *database) connect(ctx context.Context) error {
 	params["idle_in_transaction_session_timeout"] = milliseconds(2 * d.cfg.Timeout) // a lock must not outlive who took it by long
 	params["statement_timeout"] = milliseconds(d.cfg.Timeout)
 	cfg.ConnConfig.ConnectTimeout = d.cfg.Timeout
+	cfg.ConnConfig.OnNotice = warned
 	if d.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return reachable(err)
 	}
@@ -207,13 +208,17 @@ func Migrate(ctx context.Context, cfg Config) (from, to int64, err error) {
 	return d.migrate(ctx)
 }
 
-// migrate has a connection of its own: what changes a large table may take longer
+// patient are connections for what goes through large tables, and may take longer
 // than any call.
-func (d *database) migrate(ctx context.Context) (from, to int64, err error) {
+func (d *database) patient() *sql.DB {
 	cfg := d.pool.Config().ConnConfig.Copy()
 	delete(cfg.RuntimeParams, "statement_timeout")
 	delete(cfg.RuntimeParams, "idle_in_transaction_session_timeout")
-	db := stdlib.OpenDB(*cfg)
+	return stdlib.OpenDB(*cfg)
+}
+
+func (d *database) migrate(ctx context.Context) (from, to int64, err error) {
+	db := d.patient()
 	defer func() { _ = db.Close() }()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -104,11 +104,28 @@ func (d *database) giveUp(conn *pgx.Conn) {
 	}
 }
 
+// warning is under what a connection keeps that the server has warned on it.
+const warning = "tollgate_warning"
+
+func warned(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" {
+		conn.CustomData()[warning] = true
+	}
+}
+
 // commit ends the transaction. If the answer is lost it asks the server what
 // became of it, by the transaction's own number, and assumes nothing.
+//
+// A server that gives up waiting for its synchronous standby says that the
+// transaction is committed, and only warns: a standby that takes over may not have it.
 func (d *database) commit(ctx context.Context, conn *pgx.Conn, t *tx) error {
-	_, err := conn.Exec(ctx, `COMMIT`)
+	said := conn.PgConn().CustomData()
+	delete(said, warning)
+	tag, err := conn.Exec(ctx, `COMMIT`)
 	if err == nil {
+		if said[warning] != nil || tag.String() != `COMMIT` {
+			return sqlstore.ErrCommit
+		}
 		return nil
 	}
 	var refused *pgconn.PgError

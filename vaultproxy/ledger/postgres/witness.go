@@ -21,7 +21,7 @@ type witness struct {
 	conn *pgx.Conn
 }
 
-var errNoWitness = errors.New("the server may have been started anew")
+var errNoWitness = errors.New("the server may have been started anew, or no standby has confirmed it")
 
 // present is the witness, newly connected if the last one is gone.
 func (w *witness) present(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
@@ -46,10 +46,15 @@ func (d *database) statusOf(ctx context.Context, t *tx) (status string, err erro
 	if w.conn != t.witness || w.conn.IsClosed() {
 		return "", errNoWitness
 	}
-	err = w.conn.QueryRow(ctx, `SELECT coalesce(pg_xact_status($1::xid8), '')`, t.xid).Scan(&status)
+	var standbys string
+	err = w.conn.QueryRow(ctx, `SELECT coalesce(pg_xact_status($1::xid8), ''), current_setting('synchronous_standby_names')`, t.xid).
+		Scan(&status, &standbys)
 	if err != nil {
 		_ = w.conn.Close(ctx)
 		return "", errNoWitness
+	}
+	if status == "committed" && standbys != "" {
+		return "", errNoWitness // it may be here alone
 	}
 	return status, nil
 }

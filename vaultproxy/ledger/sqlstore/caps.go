@@ -133,11 +133,13 @@ func (b *Batch) tenantBudget(tenant string, c TenantCap, day string) (*Budget, e
 	if err := b.Flush(); err != nil { // the sums are taken from the tables
 		return nil, err
 	}
-	used, err := b.spent(tenant, id.Window)
-	if err != nil {
+	// Summed up behind the lock: somebody else may just have opened it, and moved a
+	// call of that day.
+	if row, err = b.budget(id, c.Cap); err != nil {
 		return nil, err
 	}
-	if row, err = b.budget(id, c.Cap); err != nil {
+	used, err := b.spent(tenant, id.Window)
+	if err != nil {
 		return nil, err
 	}
 	err = row.fill(used)
@@ -153,30 +155,21 @@ func (row *Budget) fill(used ledger.Budget) error {
 	return err
 }
 
-// spent sums up the calls of a tenant, those that were pruned included.
+// spent sums up the calls of a tenant, those that were pruned included. It is one
+// statement: between two, a call may be pruned, and would count twice.
 func (b *Batch) spent(tenant, window string) (sum ledger.Budget, err error) {
-	condition, args := `r.tenant = $1`, []any{tenant}
-	pruned := condition
+	condition, pruned, args := `r.tenant = $1`, `p.tenant = $1`, []any{tenant}
 	if window != ledger.WindowTotal {
 		from, to := dayBounds(window)
 		condition += ` AND c.reserved_at >= $2 AND c.reserved_at < $3`
-		args = append(args, from, to)
-		pruned += ` AND d.day_no = $2`
+		pruned += ` AND d.day_no = $4`
+		args = append(args, from, to, from/86_400_000_000)
 	}
 	var n [4]int64
-	err = b.tx.QueryRow(`SELECT `+sumsByState+` FROM calls c JOIN runs r ON r.run_no = c.run_no WHERE `+condition, args...).
-		Scan(&n[0], &n[1], &n[2], &n[3])
-	if err != nil {
-		return sum, err
-	}
 	var gone int64
-	args = args[:1]
-	if window != ledger.WindowTotal {
-		from, _ := dayBounds(window)
-		args = append(args, from/86_400_000_000)
-	}
-	err = b.tx.QueryRow(`SELECT CAST(coalesce(sum(d.settled), 0) AS BIGINT) FROM daily_totals d
-		JOIN runs r ON r.run_no = d.run_no WHERE `+pruned, args...).Scan(&gone)
+	err = b.tx.QueryRow(`SELECT `+sumsByState+`, (SELECT CAST(coalesce(sum(d.settled), 0) AS BIGINT)
+			FROM daily_totals d JOIN runs p ON p.run_no = d.run_no WHERE `+pruned+`)
+		FROM calls c JOIN runs r ON r.run_no = c.run_no WHERE `+condition, args...).Scan(&n[0], &n[1], &n[2], &n[3], &gone)
 	sum.Settled, sum.InFlight = money.USD(n[0]+gone), money.USD(n[1])
 	sum.Committed, sum.Unknown = money.USD(n[2]), money.USD(n[3])
 	return sum, err

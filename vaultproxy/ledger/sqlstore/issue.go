@@ -29,6 +29,10 @@ func (s *Store) Issue(ctx context.Context, spec ledger.KeySpec) (ledger.Key, boo
 }
 
 func (b *Batch) issue(spec ledger.KeySpec) (out ledger.Key, minted bool, decision, err error) {
+	// What is refused must leave no run behind, whose cap it would have fixed.
+	if elsewhere, err := b.ofAnotherRun(spec); elsewhere || err != nil {
+		return out, false, ledger.ErrPolicyConflict, err
+	}
 	run, err := b.openRun(spec)
 	if err != nil {
 		return out, false, nil, err
@@ -80,6 +84,18 @@ func (b *Batch) issue(spec ledger.KeySpec) (out ledger.Key, minted bool, decisio
 	}
 	b.audit(keyAudit(k.Key, ledger.VerdictIssued))
 	return k.Key, true, nil, nil
+}
+
+// ofAnotherRun reports whether the issue identity has keys of another run. That
+// never changes, so that it takes no lock.
+func (b *Batch) ofAnotherRun(spec ledger.KeySpec) (bool, error) {
+	var tenant, label string
+	err := notFound(b.tx.QueryRow(`SELECT r.tenant, r.label FROM keys k JOIN runs r ON r.run_no = k.run_no
+		WHERE k.issue_id = $1 ORDER BY k.generation LIMIT 1`, spec.IssueID).Scan(&tenant, &label))
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	return tenant != spec.Tenant || label != spec.Run, err
 }
 
 // lastKey is the newest generation of an issue identity. ledger.ErrNotFound.

@@ -27,7 +27,11 @@ func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows
 
 // snapshot runs several reads on one state of the ledger.
 func (s *Store) snapshot(ctx context.Context, read func(querier) error) error {
-	tx, err := s.backend.DB().BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.backend.Snapshot()})
+	return s.snapshotOf(ctx, s.backend.DB(), read)
+}
+
+func (s *Store) snapshotOf(ctx context.Context, db *sql.DB, read func(querier) error) error {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.backend.Snapshot()})
 	if err != nil {
 		return unavailable(err)
 	}

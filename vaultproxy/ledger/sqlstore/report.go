@@ -146,8 +146,13 @@ func scanSums(row Row, into *sums, others ...any) error {
 
 // Verify recomputes every budget from its calls and compares.
 func (s *Store) Verify(ctx context.Context) ([]string, error) {
+	return s.VerifyOn(ctx, s.backend.DB())
+}
+
+// VerifyOn does so by other connections than the store's own.
+func (s *Store) VerifyOn(ctx context.Context, db *sql.DB) ([]string, error) {
 	var lines []string
-	err := s.snapshot(ctx, func(q querier) error {
+	err := s.snapshotOf(ctx, db, func(q querier) error {
 		want := map[BudgetID]sums{}
 		if err := sumCalls(ctx, q, want); err != nil {
 			return err

@@ -3,6 +3,7 @@ package stripe
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +26,14 @@ const (
 // Stripe's lists, which, unlike its search, show an object as soon as it is
 // there; moves of an object are read off the object. What moves no money and
 // makes nothing leaves no trace to look for: it is sent again.
+//
+// With a key of the other mode, nothing would be found of what was done, and a call
+// that is sent again would be done once more.
 func (p *Profile) Lookup(ctx context.Context, s vendors.Sent, g vendors.Getter) (vendors.Finding, error) {
 	p = p.judging(s)
+	if was, is := s.Wire.Mode, p.mode(); was != "" && is != "" && was != is {
+		return vendors.Finding{}, fmt.Errorf("it was sent with a key of Stripe's %s mode, and the proxy has one of its %s mode", was, is)
+	}
 	op, known := named(s.Operation)
 	switch {
 	case !known:

@@ -13,6 +13,7 @@ import (
 	"github.com/tollgate/tollgate/vaultproxy/ledger"
 	"github.com/tollgate/tollgate/vaultproxy/money"
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
+	"github.com/tollgate/tollgate/vaultproxy/vendors/stripe"
 )
 
 // since is an hour before firstSent and sinceDay a day, for clocks that differ.
@@ -62,6 +63,7 @@ func TestLookup_ListsByWhatNarrowsItMost(t *testing.T) {
 	for name, test := range map[string]struct{ operation, body, want string }{
 		"a payment without a customer": {create, "amount=1&currency=usd", intents + "?" + since + "&limit=100"},
 		"a charge of a customer":       {chargeCreate, "amount=1&currency=usd&customer=cus_1", "/v1/charges?" + sinceDay + "&customer=cus_1&limit=100"},
+		"an inactive price":            {"prices.create", "product=prod_1&unit_amount=1&currency=usd&active=false", "/v1/prices?active=false&" + sinceDay + "&limit=100&product=prod_1"},
 		"a refund of a charge":         {refundCreate, "amount=1&charge=ch_1", "/v1/refunds?charge=ch_1&" + sinceDay + "&limit=100"},
 		"a refund of a payment":        {refundCreate, "amount=1&payment_intent=pi_1", "/v1/refunds?" + sinceDay + "&limit=100&payment_intent=pi_1"},
 	} {
@@ -104,6 +106,50 @@ func TestLookup_SaysAbsentOnlyAfterACompleteLookUp(t *testing.T) {
 		got, err := newProfile(t).Lookup(t.Context(), sent(create, "", "amount=1&currency=usd"+stamp), a)
 		require.Error(t, err)
 		require.Equal(t, vendors.Finding{}, got)
+	}
+}
+
+func TestLookup_WithAKeyOfTheOtherModeProvesNothing(t *testing.T) {
+	t.Parallel()
+	const list = intents + "?" + since + "&limit=100"
+	for name, c := range map[string]struct {
+		before, now string
+		proves      bool
+	}{
+		"another key":                 {"sk_live_1", "sk_live_2", true},
+		"a restricted key":            {"sk_live_1", "rk_live_1", true},
+		"from live to test":           {"sk_live_1", "sk_test_1", false},
+		"from test to live":           {"rk_test_1", "sk_live_1", false},
+		"a key that does not say it":  {"sk_live_1", "sk_1", true},
+		"a call that does not say it": {"sk_1", "sk_live_1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before, err := stripe.New(stripe.Config{Secret: c.before})
+			require.NoError(t, err)
+			now, err := stripe.New(stripe.Config{Secret: c.now})
+			require.NoError(t, err)
+			for _, op := range []struct{ operation, path, body string }{
+				{create, intents, "amount=1&currency=usd"}, {"customers.update", "/v1/customers/cus_1", "name=A"},
+			} {
+				r, err := before.Parse(form(op.path, op.body))
+				require.NoError(t, err)
+				q, err := before.Meter(t.Context(), r, &account{})
+				require.NoError(t, err)
+				s := sent(op.operation, q.Target, "")
+				s.Wire = before.Wire(q, vendors.Stamp{CallID: "call_1", Run: "r"})
+				a := &account{answers: map[string]string{list: page(false)}}
+				got, err := now.Lookup(t.Context(), s, a)
+				if !c.proves { // nor is it sent again, after an error
+					require.ErrorContains(t, err, "mode")
+					require.Equal(t, vendors.Finding{}, got)
+					require.Empty(t, a.asked)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, op.operation == create, got.Absent)
+			}
+		})
 	}
 }
 

@@ -57,7 +57,8 @@ func recordOperations() []operation {
 				"expand images metadata package_dimensions"),
 		},
 		{
-			name: "prices.create", path: "/v1/prices", object: "price", list: "/v1/prices", filters: []string{"product"},
+			name: "prices.create", path: "/v1/prices", object: "price", list: "/v1/prices",
+			filters: []string{"active", "product"}, // inactive ones are listed only where they are asked for
 			params: shapes("active billing_scheme currency lookup_key nickname product tax_behavior tiers_mode transfer_lookup_key unit_amount unit_amount_decimal",
 				"currency_options custom_unit_amount expand metadata product_data recurring tiers transform_quantity"),
 		},

@@ -1,6 +1,8 @@
 package stripe
 
 import (
+	"strings"
+
 	"github.com/tollgate/tollgate/vaultproxy/vendors"
 )
 
@@ -13,7 +15,7 @@ const (
 
 // Wire builds what is sent. A creation is stamped, so that the object tells
 // which call, run and item made it, and can be found by that.
-func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
+func (p *Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 	w := vendors.Wire{
 		Method: q.Request.Method,
 		Target: q.Request.Path,
@@ -36,7 +38,18 @@ func (*Profile) Wire(q vendors.Quote, stamp vendors.Stamp) vendors.Wire {
 			body = body.With(stampItem, stamp.Item)
 		}
 	}
-	w.ContentType = "application/x-www-form-urlencoded"
+	w.ContentType, w.Mode = "application/x-www-form-urlencoded", p.mode()
 	w.Body = []byte(body.Encode())
 	return w
+}
+
+// mode is the world that the secret opens, empty if it does not say.
+// https://docs.stripe.com/keys#test-live-modes
+func (p *Profile) mode() string {
+	for _, mode := range []string{"live", "test"} {
+		if strings.HasPrefix(p.secret, "sk_"+mode+"_") || strings.HasPrefix(p.secret, "rk_"+mode+"_") {
+			return mode
+		}
+	}
+	return ""
 }
