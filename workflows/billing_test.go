@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -230,9 +231,26 @@ func TestBilling_LooksForProofNoMoreOftenThanItsHistoryBears(t *testing.T) {
 	b.script[3] = terminal(activities.TypeUnexpected)
 	b.expectEnd(activities.Spend{Unknown: 1})
 	in := billingInput(10)
-	in.SettleTimeout = 30 * 24 * time.Hour
+	in.SettleTimeout = 90 * 24 * time.Hour
 	b.run(t, in)
-	require.Less(t, b.reports, 1000, "each look costs some eleven events, and a server terminates a run of 51,200")
+	require.Less(t, b.reports, 300, "each look costs some eleven events, and a server terminates a run of 51,200")
+}
+
+func TestBilling_IsNotLongInSeeingProof(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.expectBegin(10)
+	b.expectFetches()
+	b.expectCharges(t)
+	b.expectReads(t)
+	b.script[3] = terminal(activities.TypeUnexpected)
+	// Three minutes are the reconciler's, before nothing found is proof.
+	b.expectEnd(append(slices.Repeat([]activities.Spend{{Unknown: 1}}, 10), activities.Spend{})...)
+	in := billingInput(10)
+	in.SettleTimeout = 90 * 24 * time.Hour
+	began := b.env.Now()
+	b.run(t, in)
+	require.Less(t, b.env.Now().Sub(began), 210*time.Second)
 }
 
 func TestBilling_LeavesUnknownWhatIsNeverProved(t *testing.T) {

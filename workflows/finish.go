@@ -18,10 +18,11 @@ const TypeAccountingMismatch = "AccountingMismatch"
 const (
 	// cleanUpTimeout bounds each control-plane call after the last charge.
 	cleanUpTimeout = 10 * time.Minute
-	// longestLook is the pause between two looks for proof, and longer where there would
-	// be more than mostLooks: each costs the run some eleven events.
-	longestLook = 30 * time.Second
-	mostLooks   = 500
+	// lookPause is the longest pause between two looks for proof, until it is less than
+	// the lookShare-th part of the wait so far: each look costs the run some eleven
+	// events, and so 90 days have some 200 of them.
+	lookPause = 30 * time.Second
+	lookShare = 20
 	// outcomePage is how many items one activity reads from the ledger.
 	outcomePage = 200
 	// lateCalls bounds the wait for calls that were in flight when the key was
@@ -88,9 +89,9 @@ func (b *billing) settle(ctx workflow.Context) {
 // awaitProof waits, bounded and with growing pauses, until the ledger holds no
 // call of the run whose outcome is open. Cancelling the run ends the wait.
 func (b *billing) awaitProof(ctx workflow.Context) {
-	deadline := workflow.Now(ctx).Add(b.in.SettleTimeout)
-	longest := max(longestLook, b.in.SettleTimeout/mostLooks)
-	for pause := time.Second; ; pause = min(2*pause, longest) {
+	began := workflow.Now(ctx)
+	deadline := began.Add(b.in.SettleTimeout)
+	for pause := time.Second; ; pause = min(2*pause, max(lookPause, workflow.Now(ctx).Sub(began)/lookShare)) {
 		spend, err := b.spend(time.Minute)
 		if err == nil && spend.Unknown == 0 && spend.InFlight == 0 {
 			return
@@ -149,7 +150,7 @@ type noEffect struct {
 // resolveSet books each item of a set and returns those that stay unknown.
 func (b *billing) resolveSet(open Ranges, none noEffect) Ranges {
 	deadline := workflow.Now(b.detached).Add(lateCalls)
-	for pause := time.Second; len(open) > 0; pause *= 2 {
+	for pause := time.Second; len(open) > 0; pause = min(2*pause, lookPause) {
 		open = b.readOutcomes(open, none)
 		left := deadline.Sub(workflow.Now(b.detached))
 		if len(open) == 0 || left <= 0 || workflow.Sleep(b.detached, min(pause, left)) != nil {
