@@ -7,9 +7,10 @@
 //	starter list --open
 //	starter codec-server
 //
-// run, status and list talk to Temporal, found by Temporal's standard environment
-// variables; what it stores is encrypted, and codec-server lets its UI read it. revoke, report, keys and audit talk to the control plane of the
-// vault proxy, by default the one inside a worker on this machine.
+// Most commands talk to Temporal, found by Temporal's standard environment variables.
+// What it stores is encrypted, and codec-server lets its UI read it. report, keys and
+// audit talk to the control plane of the vault proxy, by default the one inside a worker
+// on this machine; revoke talks to both.
 //
 // Results go to standard output, as tables or with --json; progress and errors
 // go to standard error, each error as one line. Exit codes:

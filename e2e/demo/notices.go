@@ -38,7 +38,7 @@ const (
 // all: 2 cents a customer. The longer the list, the more are sent at once.
 func noticeArgs(customers int) []string {
 	budget := strconv.Itoa(max(100, customers/50)) // dollars
-	window := strconv.Itoa(min(64, max(8, customers/500)))
+	window := strconv.Itoa(min(64, max(32, customers/500)))
 	return []string{
 		"--notice-window", window,
 		"--receipts-from", receiptsFrom, "--receipts-budget-usd", budget,
