@@ -128,21 +128,26 @@ func (p *noticePhase) issue(renew bool) error {
 
 // send works the list off, as far as it was charged at all. A batch whose key
 // expires is run again as a whole, with another one: what was sent is answered from
-// the ledger.
+// the ledger. Where that ends early, what came before is read from there.
 func (p *noticePhase) send(ctx workflow.Context) {
-	end := p.end()
+	end, again := p.end(), false
 	for n := 0; n*noticeBatch < end && p.result.StopReason == ""; {
 		if ctx.Err() != nil {
 			p.result.StopReason = StopCanceled
 			return
 		}
-		result := p.sendBatch(ctx, n, p.input(n*noticeBatch, min((n+1)*noticeBatch, end)))
+		in := p.input(n*noticeBatch, min((n+1)*noticeBatch, end))
+		result := p.sendBatch(ctx, n, in)
 		if result.StopReason == activities.TypeKeyExpired && p.replaceKey(ctx) {
+			again = true
 			continue
+		}
+		if again && result.StopReason != "" {
+			result = inDoubt(in, result.StopReason)
 		}
 		p.result.merge(result)
 		p.progress()
-		n++
+		n, again = n+1, false
 	}
 }
 
@@ -164,9 +169,15 @@ func (p *noticePhase) sendBatch(ctx workflow.Context, n int, in NotifyInput) Not
 	}), NotifyBatch, in).Get(ctx, &result)
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("a batch of notices failed, its items are read from the ledger", "phase", p.name, "batch", n, "error", err)
-		result = NotifyResult{StopReason: stopOf(err)}
-		result.InDoubt.Add(in.From, in.To)
+		return inDoubt(in, stopOf(err))
 	}
+	return result
+}
+
+// inDoubt is a batch of which nothing is known but why it ended.
+func inDoubt(in NotifyInput, stop string) NotifyResult {
+	result := NotifyResult{StopReason: stop}
+	result.InDoubt.Add(in.From, in.To)
 	return result
 }
 

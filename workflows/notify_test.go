@@ -295,6 +295,12 @@ func TestNotify_ReplacesAKeyThatExpiresAsOftenAsItMay(t *testing.T) {
 			t.Parallel()
 			b, p := notifyBundle(t, 600)
 			p.expectRenewals(t, b, 2)
+			if c.stop != "" {
+				p.expectReads(t, b)
+			}
+			for item := 250; item < 600; item++ {
+				p.read[item] = activities.NoticeNotTried
+			}
 			in := billingInput(600)
 			in.Receipts, in.KeyRenewals = receipts(), &c.renewals
 
@@ -307,6 +313,52 @@ func TestNotify_ReplacesAKeyThatExpiresAsOftenAsItMay(t *testing.T) {
 			require.Equal(t, 1, p.revoked[fmt.Sprintf("key_receipts_%d", 1+c.renewals)])
 		})
 	}
+}
+
+// The second pass over a batch may end before it comes to what the first one sent.
+func TestNotify_LosesNoNoticeThatWasSentBeforeItsKeyExpired(t *testing.T) {
+	t.Parallel()
+	b, p := notifyBundle(t, 600)
+	p.expectReads(t, b)
+	passes := 0
+	b.env.OnActivity(b.act.IssueNoticeKey, mock.Anything, mock.Anything).
+		Return(activities.IssuedKey{VaultKey: "vault_key", KeyID: "key_receipts"}, nil).Times(2)
+	b.env.OnActivity(b.act.SendReceipts, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in activities.ReceiptsInput) (activities.NoticeResult, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			letters := map[int]byte{}
+			result := activities.NoticeResult{}
+			if in.Page.From == 0 {
+				passes++
+			}
+			switch {
+			case passes == 2:
+				for item := 100; item < 600; item++ {
+					letters[item] = activities.NoticeNotTried
+				}
+				result.Stop = activities.TypeKeyRevoked
+			case in.Page.From == 400:
+				result.Stop = activities.TypeKeyExpired
+				for item := 450; item < 600; item++ {
+					letters[item] = activities.NoticeNotTried
+				}
+			}
+			result.Outcomes = lettersOf(letters, in.Page.From, in.Page.To)
+			return result, nil
+		})
+	for item := 450; item < 600; item++ {
+		p.read[item] = activities.NoticeNotTried
+	}
+	in := billingInput(600)
+	in.Receipts = receipts()
+
+	summary := b.run(t, in)
+
+	require.Equal(t, activities.TypeKeyRevoked, summary.Emails.StopReason)
+	requireNoticesAddUp(t, 600, summary.Emails)
+	require.Equal(t, 450, summary.Emails.Sent)
+	require.Equal(t, 150, summary.Emails.NotAttempted)
 }
 
 // expectRenewals mocks receipts of which 250 can be sent before so many keys in a
