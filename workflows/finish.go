@@ -73,11 +73,18 @@ func (b *billing) bookRest() {
 // settle finds out how the items ended that are unknown, and ends the key.
 func (b *billing) settle(ctx workflow.Context) {
 	earlier := b.state.Earlier != nil && len(b.untried.NotAttempted)+len(b.untried.Rejected) > 0
+	if b.state.Key.KeyID == "" {
+		// There is no key that could prove more, or by which the ledger could be known.
+		if earlier {
+			b.state.Exceptions.Merge(Exceptions{Unknown: b.readUntried()})
+		}
+		return
+	}
 	// The proxy may only send again, to prove what happened, while the key lives.
 	if earlier || len(b.state.InDoubt)+len(b.state.Lost) > 0 {
 		b.awaitProof(ctx)
 	}
-	revoked := b.state.Key.KeyID == "" || b.revokeKey(b.state.Key.KeyID)
+	revoked := b.revokeKey(b.state.Key.KeyID)
 	// Read after the revocation: an attempt cut off from its activity could until
 	// then still have come through.
 	if earlier {

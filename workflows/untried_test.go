@@ -96,6 +96,32 @@ func TestBilling_ThatContinuesTakesARejectionForNoRefund(t *testing.T) {
 	require.Equal(t, ranges(31, 33), summary.Exceptions.Rejected)
 }
 
+func TestBilling_ThatContinuesWithoutAKeyWaitsForNoProof(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := billingInput(40)
+	in.Continue, in.Approval = true, &workflows.ApprovalInput{All: true, Timeout: time.Hour}
+	in.SettleTimeout = 24 * time.Hour
+	b.env.OnActivity(b.act.PinCustomers, mock.Anything, mock.Anything).Return(pinned(40), nil).Once()
+	b.env.OnActivity(b.act.SpendReport, mock.Anything, mock.Anything).
+		Return(activities.Spend{}, retryable(activities.TypeWrongLedger)).Maybe()
+	b.env.OnActivity(b.act.ReadOutcomes, mock.Anything, mock.Anything).
+		Return(activities.OutcomesResult{}, retryable(activities.TypeWrongLedger)).Maybe()
+	b.env.OnActivity(b.act.ReadUntried, mock.Anything, mock.Anything).Return(activities.UntriedResult{
+		Items: ranges(12, 14, 21, 22), Tally: outcome.Tally{Charged: 2, Unknown: 1, ChargedUSD: 2 * money.Dollar},
+		Exceptions: outcome.Exceptions{Unknown: ranges(21, 22)},
+	}, nil).Once()
+	began := b.env.Now()
+
+	summary := b.run(t, in)
+
+	require.Equal(t, time.Hour, b.env.Now().Sub(began).Round(time.Minute), "no ledger knows a key that there is not")
+	require.Equal(t, 2, summary.Charged)
+	require.Equal(t, 1, summary.Unknown)
+	require.Equal(t, ranges(21, 22), summary.Exceptions.Unknown)
+	require.Equal(t, 37, summary.Rejected)
+}
+
 func TestBilling_CallsUnknownWhatItCouldNotLookUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
