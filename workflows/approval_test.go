@@ -240,6 +240,36 @@ func TestApproval_ContinuesAsNewBeforeTheServerTakesNoFurtherDecision(t *testing
 	require.Equal(t, 12, summary.Rejected)
 }
 
+func TestApproval_ContinuesAsNewAlsoWhileItIsPaused(t *testing.T) {
+	t.Parallel()
+	b, in := gated(t)
+	b.env.OnActivity(b.act.RevokeVaultKey, mock.Anything, activities.RevokeInput{KeyID: "key_1"}).Return(activities.RevokeResult{}, nil).Once()
+	b.after(10*time.Minute, workflows.UpdatePause, ada)
+	b.env.RegisterDelayedCallback(func() { b.env.SetContinueAsNewSuggested(true) }, 20*time.Minute)
+	b.after(21*time.Minute, workflows.Approve, workflows.Decision{Person: ada, Items: ranges(12, 15)})
+	b.after(5*time.Hour, workflows.UpdateResume, ada)
+	began := b.env.Now()
+
+	b.env.ExecuteWorkflow(workflows.Billing, in)
+
+	again := requireContinuedAsNew(t, b)
+	require.Less(t, b.env.Now().Sub(began), time.Hour, "the server could refuse the end of the pause too")
+
+	next := setup(t)
+	next.revoked = true
+	next.spend = []activities.Spend{settled(25)}
+	next.expectEnds("key_1")
+	again.Approval.OnTimeout = workflows.Reject
+	again.Resume.Approvals.Waiting.Merge(again.Resume.Approvals.Approved)
+	again.Resume.Approvals.Approved = nil
+	again.Resume.AwaitUntil = next.env.Now().Add(40 * time.Minute)
+	late := next.after(41*time.Minute, workflows.Approve, workflows.Decision{Person: ada})
+	next.after(time.Hour, workflows.UpdateResume, ada)
+	summary := next.run(t, again)
+	late.requireRefused(t, "nothing waits")
+	require.Equal(t, 15, summary.Rejected, "the clock decides during a pause, as without a continuation")
+}
+
 func TestPause_HoldsTheRunUntilItIsResumed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -128,10 +128,14 @@ func (b *billing) run(ctx workflow.Context) (Summary, error) {
 			return Summary{}, err
 		}
 	}
-	b.chargeAll(ctx)
+	if b.state.AwaitUntil.IsZero() || !b.awaitsApproval() { // else the gate was reached already
+		b.chargeAll(ctx)
+	}
 	if b.awaitsApproval() {
 		b.approvalGate(ctx)
-		b.chargeAll(ctx)
+		if !b.handOver { // a pause does not hold back what charges nothing
+			b.chargeAll(ctx)
+		}
 	}
 	if b.goesOn(ctx) {
 		return Summary{}, b.goOn(ctx)
@@ -146,7 +150,10 @@ func (b *billing) goesOn(ctx workflow.Context) bool {
 		return false
 	}
 	err := workflow.Await(ctx, func() bool { return b.stop != "" || workflow.AllHandlersFinished(ctx) })
-	return err == nil && b.stop == "" && ctx.Err() == nil
+	if err != nil || ctx.Err() != nil {
+		b.halt(StopCanceled) // here, since finish comes before whoever listens for it
+	}
+	return b.stop == ""
 }
 
 func (b *billing) goOn(ctx workflow.Context) error {

@@ -628,6 +628,7 @@ func TestBilling_CancelledWhileItWaitsToContinueAsNewStillEndsItsKey(t *testing.
 
 	require.Equal(t, 10, summary.Charged)
 	require.Equal(t, 25, summary.NotAttempted)
+	require.Equal(t, workflows.StopCanceled, summary.StopReason)
 	require.True(t, b.revoked)
 }
 
