@@ -147,6 +147,22 @@ func TestRevoke_ClosesTheRunInTheNamespaceOfTheEnvironment(t *testing.T) {
 		"it finds out at its next charge, or when its time for approvals is over", b.errorLine(t))
 }
 
+// Who stops the spending may be on a machine that has none of the codec's keys.
+func TestRevoke_TellsTheRunWithoutAnyCodecKey(t *testing.T) {
+	t.Parallel()
+	b, _, flags := proxied(t, map[string]any{"DELETE /vault/keys": client.Revocation{KeyIDs: []string{"key_7"}, RevokedAt: noon}})
+	b.env["TEMPORAL_ADDRESS"] = "temporal.example.com:7233"
+	delete(b.env, "TOLLGATE_CODEC_KEY")
+	dialled := false
+	b.dial = func(context.Context, temporalclient.Options) (temporalclient.Client, error) {
+		dialled = true
+		return nil, errors.New("nobody is there")
+	}
+
+	require.Equal(t, exitOK, b.run(t.Context(), append([]string{"revoke", "billing-pro-2026-11"}, flags...)))
+	require.True(t, dialled, b.stderr.String())
+}
+
 func TestRevoke_ClosesTheRunOfATenant(t *testing.T) {
 	t.Parallel()
 	b, plane, flags := proxied(t, map[string]any{"DELETE /vault/keys": client.Revocation{KeyIDs: []string{"key_7"}, RevokedAt: noon}})

@@ -95,7 +95,8 @@ func (p *program) tellRevoked(ctx context.Context, id string) {
 }
 
 func (p *program) sendRevoked(ctx context.Context, id string) error {
-	connected, _, err := p.connect(ctx)
+	// It has no arguments and no answer, and so needs no key of the codec's.
+	connected, _, err := p.connectPlain(ctx)
 	if err != nil {
 		return err
 	}
