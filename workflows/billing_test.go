@@ -221,33 +221,34 @@ func TestBilling_ReadsFromTheLedgerWhatChargesCouldNotTell(t *testing.T) {
 	require.Equal(t, 1, b.calls[18], "not retried")
 }
 
-func TestBilling_LooksForProofNoMoreOftenThanItsHistoryBears(t *testing.T) {
-	t.Parallel()
+// provingRun is a run of which one charge is unknown at the end, and which waits for
+// proof for as long as it may.
+func provingRun(t *testing.T) (*testBundle, workflows.BillingInput) {
+	t.Helper()
 	b := setup(t)
 	b.expectBegin(10)
 	b.expectFetches()
 	b.expectCharges(t)
 	b.expectReads(t)
 	b.script[3] = terminal(activities.TypeUnexpected)
-	b.expectEnd(activities.Spend{Unknown: 1})
 	in := billingInput(10)
 	in.SettleTimeout = 90 * 24 * time.Hour
+	return b, in
+}
+
+func TestBilling_LooksForProofNoMoreOftenThanItsHistoryBears(t *testing.T) {
+	t.Parallel()
+	b, in := provingRun(t)
+	b.expectEnd(activities.Spend{Unknown: 1})
 	b.run(t, in)
 	require.Less(t, b.reports, 300, "each look costs some eleven events, and a server terminates a run of 51,200")
 }
 
 func TestBilling_IsNotLongInSeeingProof(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	b.expectBegin(10)
-	b.expectFetches()
-	b.expectCharges(t)
-	b.expectReads(t)
-	b.script[3] = terminal(activities.TypeUnexpected)
+	b, in := provingRun(t)
 	// Three minutes are the reconciler's, before nothing found is proof.
 	b.expectEnd(append(slices.Repeat([]activities.Spend{{Unknown: 1}}, 10), activities.Spend{})...)
-	in := billingInput(10)
-	in.SettleTimeout = 90 * 24 * time.Hour
 	began := b.env.Now()
 	b.run(t, in)
 	require.Less(t, b.env.Now().Sub(began), 210*time.Second)
